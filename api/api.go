@@ -1,0 +1,178 @@
+// Package api holds the wire types of the daemon's socket: JSON over HTTP/1.1
+// on $TEND_HOME/tend.sock. It needs the standard library only, so that any Go
+// program may use it. Fields are only ever added; durations are milliseconds,
+// sizes are bytes and times are milliseconds since the Unix epoch, each said
+// by the field's JSON name.
+package api
+
+// Version is the version of this API; it is part of every path.
+const Version = "v1"
+
+// Mode is how the instances of an app share what they listen on.
+type Mode string
+
+// The modes. PM2 writes them as fork_mode and cluster_mode.
+const (
+	Fork    Mode = "fork"
+	Cluster Mode = "cluster"
+)
+
+// State is where an instance stands, in PM2's words.
+type State string
+
+// The states.
+const (
+	Launching State = "launching"
+	Online    State = "online"
+	Stopping  State = "stopping"
+	Stopped   State = "stopped"
+	Waiting   State = "waiting restart"
+	Errored   State = "errored"
+)
+
+// Spec is what a user wants of one app: complete, with absolute paths and
+// resolved interpreter. The same Spec is shared by all instances of the app
+// and is never changed after it was accepted.
+type Spec struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+
+	// Script is the absolute path of the script or program. A shell command
+	// line has the shell as Interpreter and "-c" in InterpreterArgs, and
+	// Script is then the command line itself.
+	Script string   `json:"script"`
+	Args   []string `json:"args,omitempty"`
+	// Interpreter runs the script; empty means the script runs itself.
+	Interpreter     string   `json:"interpreter,omitempty"`
+	InterpreterArgs []string `json:"interpreter_args,omitempty"`
+	Cwd             string   `json:"cwd"`
+
+	// Env is what the app was given by its file or by flags. It wins over the
+	// environment inherited from the client (StartRequest.Inherited), of which
+	// FilterEnv leaves variables out.
+	Env       map[string]string `json:"env,omitempty"`
+	FilterEnv *EnvFilter        `json:"filter_env,omitempty"`
+
+	Instances int  `json:"instances"` // wanted number, at least 1
+	Mode      Mode `json:"mode"`
+	// InstanceVar is the variable that holds the instance's number.
+	InstanceVar string `json:"instance_var"`
+	// IncrementVar is a variable that grows by one per instance, from its
+	// value in Env, or 0.
+	IncrementVar string `json:"increment_var,omitempty"`
+
+	Username string `json:"username"`          // who asked, for display
+	Account  string `json:"account,omitempty"` // name of UID, when UID is set
+	UID      *int   `json:"uid,omitempty"`     // run as; only root may
+	GID      *int   `json:"gid,omitempty"`
+	Groups   []int  `json:"groups,omitempty"` // supplementary, with UID
+
+	Autostart   bool  `json:"autostart"`
+	Autorestart bool  `json:"autorestart"`
+	StopCodes   []int `json:"stop_exit_codes,omitempty"`
+	MaxRestarts int   `json:"max_restarts"`
+	MinUptime   int64 `json:"min_uptime_ms"`
+	// RestartDelay is waited before an automatic restart. Backoff, when not
+	// 0, is the first of growing delays and wins over RestartDelay.
+	RestartDelay int64  `json:"restart_delay_ms"`
+	Backoff      int64  `json:"exp_backoff_restart_delay_ms,omitempty"`
+	MaxMemory    int64  `json:"max_memory_restart_bytes,omitempty"`
+	Cron         string `json:"cron_restart,omitempty"`
+
+	StopSignal  string `json:"stop_signal"` // "SIGINT"
+	KillTimeout int64  `json:"kill_timeout_ms"`
+	TreeKill    bool   `json:"treekill"`
+	// ShutdownMessage asks the app to end by the message "shutdown" on its
+	// IPC channel in place of StopSignal.
+	ShutdownMessage bool  `json:"shutdown_with_message,omitempty"`
+	WaitReady       bool  `json:"wait_ready,omitempty"`
+	ListenTimeout   int64 `json:"listen_timeout_ms"`
+
+	Watch *Watch `json:"watch,omitempty"`
+	Log   Log    `json:"log"`
+
+	// Extra keeps fields that PM2 knows and that tend stores but does not act
+	// on (pmx, vizion, automation, source_map_support, ...), as PM2 names them.
+	Extra map[string]any `json:"extra,omitempty"`
+}
+
+// EnvFilter leaves inherited variables out.
+type EnvFilter struct {
+	All      bool     `json:"all,omitempty"`      // inherit nothing
+	Exact    []string `json:"exact,omitempty"`    // variables of these names
+	Contains []string `json:"contains,omitempty"` // variables whose name contains one
+}
+
+// Watch says which files restart an app.
+type Watch struct {
+	Paths   []string       `json:"paths"` // absolute
+	Ignore  []string       `json:"ignore,omitempty"`
+	Delay   int64          `json:"delay_ms,omitempty"`
+	Options map[string]any `json:"options,omitempty"`
+}
+
+// Log says where the output of an app goes. A path is absolute, or empty for
+// the default below the home, or "/dev/null".
+type Log struct {
+	Out      string `json:"out_file,omitempty"`
+	Err      string `json:"error_file,omitempty"`
+	Combined string `json:"log_file,omitempty"` // "true": the default path
+	Pid      string `json:"pid_file,omitempty"`
+	Merge    bool   `json:"merge_logs,omitempty"`  // no instance id in the file names
+	Date     string `json:"date_format,omitempty"` // day.js tokens
+	Type     string `json:"type,omitempty"`        // "", "raw" or "json"
+	Disabled bool   `json:"disable_logs,omitempty"`
+}
+
+// Instance is one running copy of an app, or the place of one.
+type Instance struct {
+	ID        int    `json:"id"` // PM2's pm_id
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Index     int    `json:"index"` // number among the app's instances, from 0
+	Mode      Mode   `json:"mode"`
+	Version   string `json:"version"` // of the nearest package.json, or "N/A"
+
+	State State `json:"state"`
+	PID   int   `json:"pid"` // 0 when no process is there
+	// Reason says in a few words why State is what it is, when that is not
+	// plain: a failed spawn, too many restarts.
+	Reason string `json:"reason,omitempty"`
+
+	CreatedAt int64 `json:"created_at_ms"`
+	StartedAt int64 `json:"started_at_ms"` // of the last launch; 0 when never
+	Restarts  int   `json:"restarts"`
+	Unstable  int   `json:"unstable_restarts"`
+	PrevDelay int64 `json:"prev_restart_delay_ms,omitempty"`
+
+	// Exited tells that the last process ended, and how: by ExitCode, or by
+	// ExitSignal ("SIGKILL"). ExitUnknown: nobody could learn the status.
+	Exited      bool   `json:"exited,omitempty"`
+	ExitCode    int    `json:"exit_code"`
+	ExitSignal  string `json:"exit_signal,omitempty"`
+	ExitUnknown bool   `json:"exit_unknown,omitempty"`
+
+	CPU    float64 `json:"cpu_percent"`  // of one core, over the process tree
+	Memory int64   `json:"memory_bytes"` // resident, over the process tree
+
+	User     string `json:"user"`
+	Watching bool   `json:"watching"`
+	OutFile  string `json:"out_file"`
+	ErrFile  string `json:"error_file"`
+	LogFile  string `json:"log_file,omitempty"` // combined
+	PidFile  string `json:"pid_file"`
+	Script   string `json:"script"`
+
+	// Detail is there only where it was asked for: it is large.
+	Detail *Detail `json:"detail,omitempty"`
+}
+
+// Detail is what a list of instances leaves out.
+type Detail struct {
+	Spec *Spec `json:"spec"`
+	// Env is the whole environment that the process got or will get,
+	// inherited and own, without the variables that tend adds.
+	Env map[string]string `json:"env"`
+	// UniqueID names the launch: a UUID, new for each.
+	UniqueID string `json:"unique_id,omitempty"`
+}

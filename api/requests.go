@@ -1,0 +1,136 @@
+package api
+
+// Pong answers GET /v1/ping.
+type Pong struct {
+	Version   string `json:"version"` // of the daemon's build
+	PID       int    `json:"pid"`     // of the daemon
+	Keeper    int    `json:"keeper"`  // pid of the keeper
+	Started   int64  `json:"started_at_ms"`
+	Home      string `json:"home"`
+	Adopted   int    `json:"adopted"` // processes taken over at its start
+	DaemonExe string `json:"daemon_exe"`
+	KeeperExe string `json:"keeper_exe"`
+}
+
+// List answers GET /v1/instances; ?detail=1 fills Instance.Detail.
+// ?target=T (repeatable) and ?cwd=DIR choose; see Target.
+type List struct {
+	Instances []Instance `json:"instances"`
+}
+
+// StartRequest is the body of POST /v1/apps. An app whose name is in the
+// table already is started anew with the new Spec (as PM2 does for a file);
+// others are added. Answered by a stream of Events.
+type StartRequest struct {
+	// Inherited is the environment of the client, shared by all apps.
+	Inherited map[string]string `json:"inherited"`
+	Apps      []Spec            `json:"apps"`
+	// Force adds instances even where the same script runs under the same name.
+	Force bool `json:"force,omitempty"`
+	// Parallel is how many instances of one app are worked on at once; 0
+	// stands for the daemon's default.
+	Parallel int `json:"parallel,omitempty"`
+}
+
+// The verbs of an ActRequest.
+const (
+	ActStart   = "start"
+	ActStop    = "stop"
+	ActRestart = "restart"
+	ActDelete  = "delete"
+	ActReset   = "reset"
+	ActSignal  = "signal"
+)
+
+// ActRequest is the body of POST /v1/instances: do Act to every instance
+// that a target names. Answered by a stream of Events.
+type ActRequest struct {
+	Act     string   `json:"act"`
+	Targets []string `json:"targets"` // see Target
+	// Cwd is the client's directory, against which a target that is a script
+	// path is resolved.
+	Cwd      string `json:"cwd,omitempty"`
+	Parallel int    `json:"parallel,omitempty"`
+	Signal   string `json:"signal,omitempty"` // for ActSignal: "SIGUSR2", "USR2" or "12"
+	// Inherited, when not nil, is merged over the environment that the
+	// instances inherited (restart --update-env).
+	Inherited map[string]string `json:"inherited,omitempty"`
+}
+
+// ScaleRequest is the body of POST /v1/scale. Answered by a stream of Events.
+type ScaleRequest struct {
+	Name string `json:"name"` // name or script path of an app
+	Cwd  string `json:"cwd,omitempty"`
+	// Count is the wanted number, or the change when Relative is set.
+	Count    int  `json:"count"`
+	Relative bool `json:"relative,omitempty"`
+}
+
+// SaveRequest is the body of POST /v1/save.
+type SaveRequest struct {
+	Force bool `json:"force,omitempty"` // write an empty list too
+}
+
+// SaveResponse answers it.
+type SaveResponse struct {
+	Path  string `json:"path"`
+	Saved int    `json:"saved"` // 0: the list was empty and nothing was written
+}
+
+// UpdateRequest is the body of POST /v1/update: go over to the binaries that
+// stand at these absolute paths now. Answered, before the daemon leaves, by
+// the Pong of the daemon that leaves.
+type UpdateRequest struct {
+	Daemon string `json:"daemon"`
+	Keeper string `json:"keeper"`
+}
+
+// The kinds of Event. Event streams are NDJSON; the last line is EventDone.
+const (
+	// EventTarget opens the work on one target: Target and IDs.
+	EventTarget = "target"
+	// EventInstance tells that the work on one instance ended: OK, or Error.
+	EventInstance = "instance"
+	// EventApp tells that a new app with IDs was added to the table.
+	EventApp = "app"
+	// EventNote is something that a person should read: Message.
+	EventNote = "note"
+	// EventDone ends the stream. Error is set when the request as a whole
+	// failed, also when one of its parts did.
+	EventDone = "done"
+)
+
+// Event is one line of a stream that answers a request.
+type Event struct {
+	Kind    string `json:"kind"`
+	Target  string `json:"target,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Act     string `json:"act,omitempty"`
+	ID      int    `json:"id"`
+	IDs     []int  `json:"ids,omitempty"`
+	OK      bool   `json:"ok,omitempty"`
+	Message string `json:"message,omitempty"`
+	Error   *Error `json:"error,omitempty"`
+}
+
+// Error is how a failure travels. Status codes of HTTP follow Kind.
+type Error struct {
+	Op      string   `json:"op,omitempty"` // what was being done
+	On      string   `json:"on,omitempty"` // to what
+	Kind    string   `json:"kind"`         // see internal/errs: "not_found", ...
+	Message string   `json:"message"`
+	Hint    string   `json:"hint,omitempty"`  // what a person can do
+	Lines   []string `json:"lines,omitempty"` // the app's last lines, when it died
+}
+
+// Error reads as one line, from what was being done inward.
+func (e *Error) Error() string {
+	s := e.Message
+	if e.On != "" {
+		s = e.On + ": " + s
+	}
+	if e.Op != "" {
+		s = e.Op + " " + s
+	}
+	return s
+}
