@@ -1,0 +1,146 @@
+package app
+
+import (
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tend/api"
+	"tend/internal/home"
+)
+
+// Argv is what an instance of s is started as: the program's path and its
+// arguments, argv[0] included.
+func Argv(s *api.Spec) (path string, argv []string) {
+	if s.Interpreter == "" {
+		return s.Script, append([]string{s.Script}, s.Args...)
+	}
+	argv = append([]string{s.Interpreter}, s.InterpreterArgs...)
+	argv = append(argv, s.Script)
+	return s.Interpreter, append(argv, s.Args...)
+}
+
+// Merged is the whole environment of an app: what it inherited, without what
+// its filter leaves out, and over it what it was given.
+func Merged(s *api.Spec, inherited map[string]string) map[string]string {
+	env := make(map[string]string, len(inherited)+len(s.Env))
+	for k, v := range inherited {
+		if !filtered(s.FilterEnv, k) {
+			env[k] = v
+		}
+	}
+	for k, v := range s.Env {
+		env[k] = v
+	}
+	return env
+}
+
+func filtered(f *api.EnvFilter, name string) bool {
+	if f == nil {
+		return false
+	}
+	return f.All || slices.Contains(f.Exact, name) ||
+		slices.ContainsFunc(f.Contains, func(part string) bool { return strings.Contains(name, part) })
+}
+
+// Launch is what differs from one launch to the next in what a process is
+// told of itself.
+type Launch struct {
+	ID        int    // PM2's pm_id
+	Index     int    // number among the app's instances
+	UniqueID  string // new for each launch
+	Restarts  int
+	Instances int // how many the app has
+}
+
+// Environ is the environment of a process as execve(2) takes it, sorted. PM2
+// exports every scalar field of its own record; these are the ones that apps
+// are known to read (pm2-surface 2.5).
+func Environ(s *api.Spec, inherited map[string]string, h home.Dir, f Files, l Launch) []string {
+	env := Merged(s, inherited)
+	if s.IncrementVar != "" {
+		base, _ := strconv.Atoi(env[s.IncrementVar]) // absent or not a number counts from 0, as in PM2
+		env[s.IncrementVar] = strconv.Itoa(base + l.Index)
+	}
+	for k, v := range map[string]string{
+		"PWD": s.Cwd, "PM2_HOME": string(h), "name": s.Name, "namespace": s.Namespace,
+		"exec_mode": string(s.Mode) + "_mode", "instances": strconv.Itoa(l.Instances),
+		"pm_exec_path": s.Script, "pm_cwd": s.Cwd, "pm_out_log_path": f.Out, "pm_err_log_path": f.Err,
+		"pm_pid_path": f.Pid, "restart_time": strconv.Itoa(l.Restarts), "status": string(api.Launching),
+		"username": s.Username,
+	} {
+		if _, own := s.Env[k]; !own { // what the user set for the app is never overruled
+			env[k] = v
+		}
+	}
+	env["pm_id"] = strconv.Itoa(l.ID)
+	env["unique_id"] = l.UniqueID
+	if s.InstanceVar != "" {
+		env[s.InstanceVar] = strconv.Itoa(l.Index)
+	}
+	out := make([]string, 0, len(env))
+	for k, v := range env {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Files are the paths of one instance.
+type Files struct {
+	Out, Err string
+	Combined string // "" when there is none
+	Pid      string
+}
+
+// nameChars are the characters of a name that stay in the name of a file; PM2
+// makes a dash of every other.
+var nameChars = regexp.MustCompile(`[^A-Za-z0-9.\-]`) //nolint:gochecknoglobals // compiled once, never written
+
+// instanceTail is a "-12" before ".log", which another instance id replaces.
+var instanceTail = regexp.MustCompile(`-\d+\.log$`) //nolint:gochecknoglobals // compiled once, never written
+
+// FilesOf is where instance id of s writes (pm2-surface 2.3): the paths that
+// were asked for, or the defaults below the home; without merge_logs with the
+// id before ".log", and always with it in the name of the pid file.
+func FilesOf(s *api.Spec, h home.Dir, id int) Files {
+	base := filepath.Join(h.Logs(), nameChars.ReplaceAllString(s.Name, "-"))
+	f := Files{
+		Out: orElse(s.Log.Out, base+"-out.log"),
+		Err: orElse(s.Log.Err, base+"-error.log"),
+		Pid: orElse(s.Log.Pid, filepath.Join(h.Pids(), nameChars.ReplaceAllString(s.Name, "-")+".pid")),
+	}
+	switch s.Log.Combined {
+	case "":
+	case "true":
+		f.Combined = base + ".log"
+	default:
+		f.Combined = s.Log.Combined
+	}
+	if !s.Log.Merge {
+		f.Out, f.Err, f.Combined = withID(f.Out, id), withID(f.Err, id), withID(f.Combined, id)
+	}
+	ext := filepath.Ext(f.Pid)
+	f.Pid = strings.TrimSuffix(f.Pid, ext) + "-" + strconv.Itoa(id) + ext
+	return f
+}
+
+func orElse(path, other string) string {
+	if path == "" {
+		return other
+	}
+	return path
+}
+
+func withID(path string, id int) string {
+	if !strings.HasSuffix(path, ".log") {
+		return path
+	}
+	tail := "-" + strconv.Itoa(id) + ".log"
+	if instanceTail.MatchString(path) {
+		return instanceTail.ReplaceAllString(path, tail)
+	}
+	return strings.TrimSuffix(path, ".log") + tail
+}

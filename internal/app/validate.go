@@ -1,0 +1,93 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"tend/api"
+	"tend/internal/errs"
+)
+
+// maxInstances bounds what a slip of the finger can start.
+const maxInstances = 10_000
+
+// Validate says what is wrong with s, all of it, or nil. The error is an
+// *errs.Error of kind Invalid that names the app.
+func Validate(s *api.Spec) error {
+	var all []error
+	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+
+	switch {
+	case s.Name == "":
+		bad("name: it is empty")
+	case s.Name == "all":
+		bad("name: %q is reserved: commands use it for every app", s.Name)
+	case strings.ContainsAny(s.Name, "\x00\n\r"):
+		bad("name: %q holds a line break or a zero byte", s.Name)
+	}
+	if s.Namespace == "" {
+		bad("namespace: it is empty")
+	}
+	if s.Script == "" {
+		bad("script: it is missing")
+	} else if s.Interpreter == "" && !filepath.IsAbs(s.Script) {
+		bad("script: %q is not absolute", s.Script)
+	}
+	if !filepath.IsAbs(s.Cwd) {
+		bad("cwd: %q is not absolute", s.Cwd)
+	}
+	if s.Interpreter != "" && !filepath.IsAbs(s.Interpreter) {
+		bad("interpreter: %q is not absolute", s.Interpreter)
+	}
+	for _, list := range [][]string{{s.Script, s.Cwd, s.Interpreter}, s.Args, s.InterpreterArgs} {
+		if slices.ContainsFunc(list, func(a string) bool { return strings.ContainsRune(a, 0) }) {
+			bad("args: one holds a zero byte, which no process can be given")
+			break
+		}
+	}
+	for name, value := range s.Env {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+			bad("env: %q cannot be the name of a variable, or its value holds a zero byte", name)
+		}
+	}
+	if s.Instances < 1 || s.Instances > maxInstances {
+		bad("instances: %d is not between 1 and %d", s.Instances, maxInstances)
+	}
+	if s.Mode != api.Fork && s.Mode != api.Cluster {
+		bad("exec_mode: %q is neither fork nor cluster", s.Mode)
+	}
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"max_restarts", int64(s.MaxRestarts)},
+		{"min_uptime", s.MinUptime},
+		{"restart_delay", s.RestartDelay},
+		{"exp_backoff_restart_delay", s.Backoff},
+		{"max_memory_restart", s.MaxMemory},
+		{"kill_timeout", s.KillTimeout},
+		{"listen_timeout", s.ListenTimeout},
+	} {
+		if f.value < 0 {
+			bad("%s: %d is negative", f.name, f.value)
+		}
+	}
+	if _, err := Signal(s.StopSignal); err != nil {
+		bad("stop_signal: %w", err)
+	}
+	for _, p := range []string{s.Log.Out, s.Log.Err, s.Log.Pid} {
+		if p != "" && !filepath.IsAbs(p) {
+			bad("log: %q is not absolute", p)
+		}
+	}
+	if t := s.Log.Type; t != "" && t != "raw" && t != "json" {
+		bad("log_type: %q is neither raw nor json", t)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &errs.Error{Op: "check app", On: s.Name, Kind: errs.Invalid, Err: errors.Join(all...)}
+}
