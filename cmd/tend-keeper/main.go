@@ -1,0 +1,10 @@
+// Command tend-keeper is started by tend; see the package internal/keeper.
+package main
+
+import (
+	"os"
+
+	"tend/internal/keeper"
+)
+
+func main() { os.Exit(keeper.Main(os.Args)) }

@@ -1,0 +1,206 @@
+package keeper
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tend/internal/fdpass"
+	"tend/internal/keeper/wire"
+)
+
+// spawn starts a process and answers with its pid, pidfd and pipes.
+func (k *Keeper) spawn(id uint64, m wire.Spawn) error {
+	if c, ok := k.children[m.Key]; ok {
+		k.answerSpawn(id, c, len(m.Slots)) // asked again by a daemon that did not hear us
+		return nil
+	}
+	if m.Path == "" || m.Path[0] != '/' {
+		return errPath
+	}
+	theirs, ours, err := openSlots(m.Slots)
+	defer fdpass.CloseAll(theirs)
+	if err != nil {
+		fdpass.CloseAll(values(ours))
+		return err
+	}
+
+	pidfd := -1
+	attr := &syscall.ProcAttr{
+		Dir: m.Dir, Env: m.Env, Files: make([]uintptr, len(theirs)),
+		// A session of its own: no terminal, and a group that signals reach
+		// as a whole.
+		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+	}
+	for i, fd := range theirs {
+		attr.Files[i] = uintptr(fd)
+	}
+	if m.AsUser {
+		attr.Sys.Credential = &syscall.Credential{Uid: m.UID, Gid: m.GID, Groups: m.Groups}
+	}
+	pid, err := syscall.ForkExec(m.Path, m.Argv, attr)
+	if err != nil {
+		fdpass.CloseAll(values(ours))
+		return err
+	}
+
+	// pidfd is -1 where the kernel or a sandbox lacks it; without it nothing
+	// else here works either, so there is no second way.
+	c := &child{key: m.Key, pid: pid, pidfd: pidfd, tag: m.Tag}
+	c.start, _ = startTicks(pid) // the process is ours to reap: it is still there
+	k.children[c.key], k.byPID[pid] = c, c
+	for n, fd := range ours {
+		name := wire.PipeName(m.Key, n)
+		k.drop(name)
+		k.shelf[name] = fd
+	}
+	k.answerSpawn(id, c, len(m.Slots))
+	return nil
+}
+
+func (k *Keeper) answerSpawn(id uint64, c *child, slots int) {
+	fds := []int{c.pidfd}
+	for n := range slots {
+		if fd, ok := k.shelf[wire.PipeName(c.key, n)]; ok {
+			fds = append(fds, fd)
+		}
+	}
+	k.send(wire.Frame{Kind: wire.KindSpawned, ID: id, Body: c.message().Append(nil), FDs: fds})
+}
+
+// openSlots opens what a new process gets as descriptors 0, 1, 2, ...: theirs
+// are its ends, in order, ours the other ends of its pipes.
+func openSlots(slots []wire.Slot) (theirs []int, ours map[int]int, err error) {
+	ours = map[int]int{}
+	for n, s := range slots {
+		switch s {
+		case wire.SlotNull:
+			fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return theirs, ours, &os.PathError{Op: "open", Path: "/dev/null", Err: err}
+			}
+			theirs = append(theirs, fd)
+		case wire.SlotPipe:
+			var p [2]int
+			if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+				return theirs, ours, os.NewSyscallError("pipe", err)
+			}
+			// Only the end that is read: it is a file description of its own.
+			if err := unix.SetNonblock(p[0], true); err != nil {
+				fdpass.CloseAll(p[:])
+				return theirs, ours, os.NewSyscallError("set nonblock", err)
+			}
+			theirs = append(theirs, p[1])
+			ours[n] = p[0]
+		default:
+			return theirs, ours, errSlot
+		}
+	}
+	return theirs, ours, nil
+}
+
+func values(m map[int]int) []int {
+	var out []int
+	for _, v := range m {
+		out = append(out, v)
+	}
+	return out
+}
+
+// adopt takes a process that a keeper before us started. It is not our child:
+// its end is seen through its pidfd.
+func (k *Keeper) adopt(f wire.Frame, keep *int) error {
+	m, err := wire.ParseChild(f.Body)
+	if err != nil {
+		return err
+	}
+	if len(f.FDs) == 0 {
+		return errNoFD
+	}
+	*keep = 1
+	return k.take(m, f.FDs[0])
+}
+
+func (k *Keeper) take(m wire.Child, pidfd int) error {
+	c := &child{key: m.Key, pid: m.PID, start: m.Start, pidfd: pidfd, tag: m.Tag}
+	c.foreign = !isChild(c.pidfd)
+	k.children[c.key], k.byPID[c.pid] = c, c
+	if c.foreign {
+		return k.watch.add(c.pidfd, c.pid)
+	}
+	return nil
+}
+
+// isChild tells whether we may wait for the process: waitid(2) on the pidfd
+// fails with ECHILD for anybody else's.
+func isChild(pidfd int) bool {
+	err := unix.Waitid(unix.P_PIDFD, pidfd, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil
+}
+
+// reap collects every child that ended: apps, the daemon, and orphans that
+// became ours.
+func (k *Keeper) reap() {
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
+		if err == unix.EINTR { //nolint:errorlint // bare errno
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		k.ended(pid, true, uint32(ws))
+	}
+}
+
+// foreignExit is the end of a process that is not our child.
+func (k *Keeper) foreignExit(pid int) {
+	var pidfd int
+	var start uint64
+	switch c, ok := k.byPID[pid]; {
+	case ok:
+		pidfd, start = c.pidfd, c.start
+	case pid == k.daemon.pid:
+		pidfd = k.daemon.pidfd
+	default:
+		return
+	}
+	status, known := exitStatus(pid, start, pidfd)
+	k.ended(pid, known, status)
+}
+
+func (k *Keeper) ended(pid int, known bool, status uint32) {
+	if pid == k.daemon.pid {
+		k.daemonEnded(known, status)
+		return
+	}
+	c, ok := k.byPID[pid]
+	if !ok {
+		return // an orphan of some app: nobody asks for it
+	}
+	delete(k.byPID, pid)
+	delete(k.children, c.key)
+	if c.foreign {
+		k.watch.remove(c.pidfd)
+	}
+	fdpass.CloseAll([]int{c.pidfd})
+	k.seq++
+	e := wire.Exit{
+		Seq: k.seq, Key: c.key, PID: pid, Known: known, Status: status,
+		At: uint64(time.Now().UnixNano()), //nolint:gosec // after 1970
+	}
+	k.exits = append(k.exits, e)
+	k.send(wire.Frame{Kind: wire.KindExit, Body: e.Append(nil)})
+}
+
+func (k *Keeper) ack(seq uint64) {
+	for i, e := range k.exits {
+		if e.Seq == seq {
+			k.exits = append(k.exits[:i], k.exits[i+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package remote
+
+import (
+	"errors"
+	"syscall"
+)
+
+var errNoPidfd = errors.New("pidfds are not supported on this system")
+
+func openPidfd(int) (int, error) { return -1, errNoPidfd }
+
+func signalPidfd(int, syscall.Signal) error { return errNoPidfd }

@@ -1,0 +1,490 @@
+// Package remote is the daemon's side of the keeper: it asks for processes,
+// gets told of their ends, and has a copy of everything that the keeper holds.
+// When the keeper dies it starts another and hands it all over.
+//
+// It keeps no policy: what an exit means is the supervisor's business.
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tend/internal/fdpass"
+	"tend/internal/keeper/wire"
+)
+
+// Options say how a new keeper is started when the old one dies.
+type Options struct {
+	Home   string // absolute
+	Daemon string // the daemon's own binary, for the keeper to start again
+	Log    *slog.Logger
+	// OnExit is told of every exit, also one that was told before and not
+	// acknowledged. It must not block and must not call back.
+	OnExit func(wire.Exit)
+}
+
+// Keeper is the daemon's end of the connection. Its methods may be called by
+// many goroutines.
+type Keeper struct {
+	opts Options
+
+	mu       sync.Mutex
+	conn     *wire.Conn // nil while there is no keeper
+	pid      int
+	exe      string
+	seq      uint64 // the last exit seen
+	lastID   uint64
+	calls    map[uint64]*call
+	children map[string]child
+	shelf    map[string]int
+	started  *os.Process // the keeper, when it is a child of ours
+}
+
+type child struct {
+	wire.Child
+
+	pidfd int
+}
+
+// call is a request that waits for its answer.
+type call struct {
+	done func(wire.Frame, error)
+}
+
+// ErrLost is the answer to a request whose keeper died: it may have been
+// carried out or not.
+var ErrLost = errors.New("the keeper died before it answered")
+
+// RefusedError is the keeper's no.
+type RefusedError struct {
+	Errno syscall.Errno // 0 when it was not the kernel that refused
+	Text  string
+}
+
+// Error is the keeper's text.
+func (e *RefusedError) Error() string { return e.Text }
+
+// Unwrap gives the errno, so that errors.Is sees fs.ErrNotExist and the like.
+func (e *RefusedError) Unwrap() error {
+	if e.Errno == 0 {
+		return nil
+	}
+	return e.Errno
+}
+
+// Inventory is what a keeper held when the daemon came.
+type Inventory struct {
+	Children []wire.Child
+	Exits    []wire.Exit
+	Held     []string // names on the shelf
+}
+
+// New talks to the keeper at the other end of fd, which it takes over, and
+// asks for everything it holds.
+func New(fd int, opts Options) (*Keeper, Inventory, error) {
+	conn, err := wire.NewConn(fd)
+	if err != nil {
+		return nil, Inventory{}, fmt.Errorf("connect to the keeper: %w", err)
+	}
+	k := &Keeper{
+		opts: opts, conn: conn,
+		calls:    map[uint64]*call{},
+		children: map[string]child{},
+		shelf:    map[string]int{},
+	}
+	inv, err := k.inventory()
+	if err != nil {
+		return nil, Inventory{}, fmt.Errorf("ask the keeper what it holds: %w", err)
+	}
+	return k, inv, nil
+}
+
+// inventory runs before Run, with the connection to itself.
+func (k *Keeper) inventory() (Inventory, error) {
+	var inv Inventory
+	hello := wire.Hello{PID: os.Getpid()}
+	if err := k.conn.Write(wire.Frame{Kind: wire.KindHello, Body: hello.Append(nil)}); err != nil {
+		return inv, err
+	}
+	if err := k.conn.Write(wire.Frame{Kind: wire.KindList}); err != nil {
+		return inv, err
+	}
+	for {
+		f, err := k.conn.Read()
+		if err != nil {
+			return inv, err
+		}
+		switch f.Kind { //nolint:exhaustive // a newer keeper may say more
+		case wire.KindHello:
+			m, err := wire.ParseHello(f.Body)
+			if err != nil {
+				return inv, err
+			}
+			k.pid, k.exe, k.seq = m.PID, m.Keeper, m.Seq
+		case wire.KindChild:
+			m, err := wire.ParseChild(f.Body)
+			if err != nil || len(f.FDs) != 1 {
+				return inv, errors.Join(err, errFrame)
+			}
+			k.children[m.Key] = child{Child: m, pidfd: f.FDs[0]}
+			inv.Children = append(inv.Children, m)
+		case wire.KindHold:
+			m, err := wire.ParseHeld(f.Body)
+			if err != nil || len(f.FDs) != 1 {
+				return inv, errors.Join(err, errFrame)
+			}
+			k.shelf[m.Name] = f.FDs[0]
+			inv.Held = append(inv.Held, m.Name)
+		case wire.KindExit:
+			// An exit that comes in while the list is told comes twice or
+			// only here; either way it is in the list of this function.
+			m, err := wire.ParseExit(f.Body)
+			if err != nil {
+				return inv, err
+			}
+			inv.Exits = append(inv.Exits, m)
+		case wire.KindEnd:
+			return inv, nil
+		}
+	}
+}
+
+var errFrame = errors.New("a frame of the keeper has the wrong descriptors")
+
+// PID is the keeper's pid, and Exe its binary.
+func (k *Keeper) PID() (pid int, exe string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pid, k.exe
+}
+
+// Run hears the keeper until ctx ends, and replaces it when it dies.
+func (k *Keeper) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = k.current().Close() })
+	defer stop()
+	for {
+		conn := k.current()
+		err := k.hear(conn)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		_ = conn.Close()
+		pid, _ := k.PID()
+		k.opts.Log.Warn("the keeper is gone, starting another", "pid", pid, "err", err)
+		if err := k.replace(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (k *Keeper) current() *wire.Conn {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.conn
+}
+
+func (k *Keeper) hear(conn *wire.Conn) error {
+	for {
+		f, err := conn.Read()
+		if err != nil {
+			return err
+		}
+		k.receive(f)
+	}
+}
+
+func (k *Keeper) receive(f wire.Frame) {
+	if f.Kind == wire.KindExit {
+		m, err := wire.ParseExit(f.Body)
+		if err != nil {
+			k.opts.Log.Error("the keeper sent an exit that cannot be read", "err", err)
+			return
+		}
+		k.mu.Lock()
+		k.seq = max(k.seq, m.Seq)
+		k.forget(m.Key)
+		k.mu.Unlock()
+		k.opts.OnExit(m)
+		return
+	}
+	k.mu.Lock()
+	c := k.calls[f.ID]
+	delete(k.calls, f.ID)
+	if f.Kind == wire.KindSpawned {
+		k.learn(f)
+	} else {
+		fdpass.CloseAll(f.FDs)
+	}
+	k.mu.Unlock()
+	if c == nil {
+		return
+	}
+	if f.Kind != wire.KindFailed {
+		c.done(f, nil)
+		return
+	}
+	m, err := wire.ParseFailed(f.Body)
+	if err == nil {
+		err = &RefusedError{Errno: syscall.Errno(m.Errno), Text: m.Text} //nolint:gosec // a small positive number
+	}
+	c.done(f, err)
+}
+
+// learn takes over the descriptors of a new process.
+func (k *Keeper) learn(f wire.Frame) {
+	m, err := wire.ParseChild(f.Body)
+	if err != nil || len(f.FDs) == 0 {
+		fdpass.CloseAll(f.FDs)
+		return
+	}
+	k.forget(m.Key)
+	k.children[m.Key] = child{Child: m, pidfd: f.FDs[0]}
+	for i, fd := range f.FDs[1:] {
+		k.put(wire.PipeName(m.Key, i+1), fd)
+	}
+}
+
+func (k *Keeper) forget(key string) {
+	if c, ok := k.children[key]; ok {
+		delete(k.children, key)
+		fdpass.CloseAll([]int{c.pidfd})
+	}
+}
+
+func (k *Keeper) put(name string, fd int) {
+	if old, ok := k.shelf[name]; ok {
+		fdpass.CloseAll([]int{old})
+	}
+	k.shelf[name] = fd
+}
+
+// ask sends a request; done is called once with the answer, from Run.
+func (k *Keeper) ask(kind wire.Kind, body []byte, fds []int, done func(wire.Frame, error)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.lastID++
+	id := k.lastID
+	k.calls[id] = &call{done: done}
+	// A write that fails means that the keeper is dying: Run notices, and
+	// replace answers every call that waits.
+	_ = k.conn.Write(wire.Frame{Kind: kind, ID: id, Body: body, FDs: fds})
+}
+
+// tell sends what needs no answer.
+func (k *Keeper) tell(kind wire.Kind, body []byte, fds ...int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_ = k.conn.Write(wire.Frame{Kind: kind, Body: body, FDs: fds}) // as in ask
+}
+
+// Spawn asks for a process. done is called once from Run, and must not block:
+// with the process, with a *RefusedError, or with ErrLost.
+func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
+	k.ask(wire.KindSpawn, m.Append(nil), nil, func(f wire.Frame, err error) {
+		if err != nil {
+			done(wire.Child{Key: m.Key}, err)
+			return
+		}
+		c, err := wire.ParseChild(f.Body)
+		done(c, err)
+	})
+}
+
+// Ack says that the exit of that number is dealt with, for ever.
+func (k *Keeper) Ack(seq uint64) { k.tell(wire.KindAck, wire.Seq{Seq: seq}.Append(nil)) }
+
+// Ready says that the daemon serves.
+func (k *Keeper) Ready() { k.tell(wire.KindReady, nil) }
+
+// Quit says that the daemon leaves and is not to be started again. The keeper
+// ends after the daemon.
+func (k *Keeper) Quit(ctx context.Context) error { return k.wait(ctx, wire.KindQuit, nil) }
+
+// Upgrade makes the keeper become the binary at the path keeper, and start the
+// one at daemon from now on. Until it returns nothing else may be asked.
+func (k *Keeper) Upgrade(ctx context.Context, keeper, daemon string) error {
+	return k.wait(ctx, wire.KindUpgrade, wire.Upgrade{Keeper: keeper, Daemon: daemon}.Append(nil))
+}
+
+// wait asks and waits for the answer.
+func (k *Keeper) wait(ctx context.Context, kind wire.Kind, body []byte) error {
+	answer := make(chan error, 1)
+	k.ask(kind, body, nil, func(_ wire.Frame, err error) { answer <- err })
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Hold puts a copy of fd on the shelf, here and at the keeper.
+func (k *Keeper) Hold(name string, fd int) error {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("dup", err)
+	}
+	k.mu.Lock()
+	k.put(name, own)
+	k.mu.Unlock()
+	k.tell(wire.KindHold, wire.Held{Name: name}.Append(nil), own)
+	return nil
+}
+
+// Held is the descriptor of that name. It stays ours: whoever needs it past a
+// Drop makes a copy.
+func (k *Keeper) Held(name string) (int, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fd, ok := k.shelf[name]
+	return fd, ok
+}
+
+// Drop takes a descriptor off the shelf, here and at the keeper.
+func (k *Keeper) Drop(name string) {
+	k.mu.Lock()
+	fd, ok := k.shelf[name]
+	delete(k.shelf, name)
+	k.mu.Unlock()
+	if ok {
+		fdpass.CloseAll([]int{fd})
+		k.tell(wire.KindDrop, wire.Held{Name: name}.Append(nil))
+	}
+}
+
+// Adopt has the keeper watch a process that is nobody's child here: one that
+// survived a keeper and a daemon both.
+func (k *Keeper) Adopt(key string, pid int, start uint64) error {
+	pidfd, err := openPidfd(pid)
+	if err != nil {
+		return err
+	}
+	c := wire.Child{Key: key, PID: pid, Start: start}
+	k.mu.Lock()
+	k.forget(key)
+	k.children[key] = child{Child: c, pidfd: pidfd}
+	k.mu.Unlock()
+	k.tell(wire.KindChild, c.Append(nil), pidfd)
+	return nil
+}
+
+// Signal signals the process of that key, through its pidfd: never another
+// process that got its pid. os.ErrProcessDone when it has ended.
+func (k *Keeper) Signal(key string, sig syscall.Signal) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c, ok := k.children[key]
+	if !ok {
+		return os.ErrProcessDone
+	}
+	return signalPidfd(c.pidfd, sig)
+}
+
+// replace starts a new keeper and hands it everything, again and again until
+// it works or ctx ends.
+func (k *Keeper) replace(ctx context.Context) error {
+	const firstWait, lastWait = 20 * time.Millisecond, 5 * time.Second
+	for wait := firstWait; ; wait = min(2*wait, lastWait) {
+		err := k.handOver()
+		if err == nil {
+			return nil
+		}
+		k.opts.Log.Error("start a keeper", "err", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (k *Keeper) handOver() error {
+	self, err := openPidfd(os.Getpid())
+	if err != nil {
+		return err
+	}
+	defer fdpass.CloseAll([]int{self})
+	k.mu.Lock()
+	conn, err := k.startKeeper()
+	if err != nil {
+		k.mu.Unlock()
+		return err
+	}
+	if err := k.tellAll(conn, self); err != nil {
+		k.mu.Unlock()
+		return fmt.Errorf("hand over to the new keeper: %w", errors.Join(err, conn.Close()))
+	}
+	k.conn = conn
+	lost := k.calls
+	k.calls = map[uint64]*call{}
+	k.mu.Unlock()
+	for _, c := range lost {
+		c.done(wire.Frame{}, ErrLost)
+	}
+	return nil
+}
+
+// tellAll hands everything to a new keeper and hears its hello.
+func (k *Keeper) tellAll(conn *wire.Conn, self int) error {
+	hello := wire.Hello{PID: os.Getpid(), Daemon: k.opts.Daemon, Seq: k.seq}
+	if err := conn.Write(wire.Frame{Kind: wire.KindHello, Body: hello.Append(nil), FDs: []int{self}}); err != nil {
+		return err
+	}
+	for name, fd := range k.shelf {
+		if err := conn.Write(wire.Frame{Kind: wire.KindHold, Body: wire.Held{Name: name}.Append(nil), FDs: []int{fd}}); err != nil {
+			return err
+		}
+	}
+	for _, c := range k.children {
+		if err := conn.Write(wire.Frame{Kind: wire.KindChild, Body: c.Append(nil), FDs: []int{c.pidfd}}); err != nil {
+			return err
+		}
+	}
+	f, err := conn.Read()
+	if err != nil {
+		return err
+	}
+	fdpass.CloseAll(f.FDs)
+	m, err := wire.ParseHello(f.Body)
+	if err != nil || f.Kind != wire.KindHello {
+		return errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	k.pid, k.exe = m.PID, m.Keeper
+	return nil
+}
+
+// startKeeper starts the keeper's binary on a new connection.
+func (k *Keeper) startKeeper() (*wire.Conn, error) {
+	ours, theirs, err := fdpass.Pair()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := wire.NewConn(ours)
+	if err != nil {
+		fdpass.CloseAll([]int{ours, theirs})
+		return nil, err
+	}
+	end := os.NewFile(uintptr(theirs), "keeper")
+	defer end.Close()
+	p, err := os.StartProcess(k.exe, []string{"tend-keeper", "adopt", "--home=" + k.opts.Home, "--fd=3"}, &os.ProcAttr{
+		Dir: "/", Files: []*os.File{nil, os.Stderr, os.Stderr, end}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	old := k.started
+	k.started = p
+	if old != nil {
+		_, _ = old.Wait() // its connection has ended, so it is ending: no zombie stays behind
+	}
+	return conn, nil
+}
