@@ -1,0 +1,491 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tend/internal/errs"
+)
+
+// Stream is one output of one instance and where it goes.
+type Stream struct {
+	Key string // unique among the streams of a Collector
+	// FD is the reading end of a pipe, with O_NONBLOCK. It stays the caller's
+	// and must stay open until closed was called with Key.
+	FD int
+	// Paths are the files that get all of the stream. None, or os.DevNull,
+	// lets it go.
+	Paths []string
+	// Owner is whom a file belongs to that has to be created; nil: us.
+	Owner *Owner
+}
+
+// Owner is a user and a group.
+type Owner struct{ UID, GID int }
+
+// Collector copies streams into files. Streams with a path in common share
+// the open file, to which they append.
+type Collector struct {
+	log    *slog.Logger
+	closed func(key string)
+	ended  chan struct{} // closed when Run is over
+
+	mu   sync.Mutex
+	keys map[string]int // of all streams, those on their way in included, and
+	fds  map[int]string // their descriptors
+	todo []func(*loop)  // for the goroutine of Run, in order
+	wake func()         // nil while there is no Run
+	over bool           // nothing is done any more
+}
+
+// NewCollector makes a Collector that copies when it runs. It calls closed
+// with the key of each stream once: when its last writer has gone and all was
+// copied, or after Remove. That happens on the collector's goroutine, so closed
+// must neither block nor wait for the collector. Streams that are there when
+// Run ends are not closed: they wait for the next reader.
+func NewCollector(log *slog.Logger, closed func(key string)) *Collector {
+	return &Collector{log: log, closed: closed, ended: make(chan struct{}), keys: map[string]int{}, fds: map[int]string{}}
+}
+
+// Add takes a stream in and opens its files, which are created where they are
+// missing, with their directories. It does not wait for Run.
+func (c *Collector) Add(s Stream) error {
+	if err := checkPipe(s.FD); err != nil {
+		return fmt.Errorf("collect %s: %w", s.Key, err)
+	}
+	if err := c.claim(s); err != nil {
+		return err
+	}
+	var files []*file
+	for _, path := range s.Paths {
+		if path == os.DevNull || slices.ContainsFunc(files, func(f *file) bool { return f.path == path }) {
+			continue
+		}
+		f, err := openFile(path, s.Owner)
+		if err != nil {
+			closeAll(files)
+			c.release(s.Key)
+			return err
+		}
+		files = append(files, f)
+	}
+	if !c.do(func(l *loop) { l.add(s, files) }) {
+		closeAll(files)
+		return errEnded(s.Key)
+	}
+	return nil
+}
+
+// Remove copies what is in the pipe of a stream now and lets go of it. It does
+// not wait for that: closed tells. A key that is not there is no error, for
+// the stream may just have ended.
+func (c *Collector) Remove(key string) {
+	c.do(func(l *loop) { l.remove(key) })
+}
+
+// Reopen opens all files anew by their paths, for those who moved them. A file
+// that cannot be opened goes on as it is and is part of the error. It waits for
+// Run.
+func (c *Collector) Reopen() error {
+	var err error
+	if !c.wait(func(l *loop) { err = l.reopen() }) {
+		return errEnded("files")
+	}
+	return err
+}
+
+// Truncate empties files, whether streams go there or not. One that is not
+// there is empty enough. It waits for Run.
+func (c *Collector) Truncate(paths []string) error {
+	var err error
+	if !c.wait(func(l *loop) { err = l.truncate(paths) }) {
+		return errEnded("files")
+	}
+	return err
+}
+
+func (c *Collector) claim(s Stream) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, taken := c.keys[s.Key]; taken {
+		return &errs.Error{Op: "collect", On: s.Key, Kind: errs.Exists, Err: errors.New("it is collected already")}
+	}
+	if other, taken := c.fds[s.FD]; taken {
+		return &errs.Error{Op: "collect", On: s.Key, Kind: errs.Exists, Err: fmt.Errorf("its pipe is collected as %s", other)}
+	}
+	c.keys[s.Key], c.fds[s.FD] = s.FD, s.Key
+	return nil
+}
+
+func (c *Collector) release(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.fds, c.keys[key])
+	delete(c.keys, key)
+}
+
+func errEnded(on string) error {
+	return &errs.Error{Op: "collect", On: on, Kind: errs.Unavailable, Err: errors.New("the collector has ended")}
+}
+
+// do gives Run's goroutine something to do, and tells whether it may still be
+// done.
+func (c *Collector) do(f func(*loop)) bool {
+	c.mu.Lock()
+	over, wake := c.over, c.wake
+	if !over {
+		c.todo = append(c.todo, f)
+	}
+	c.mu.Unlock()
+	if !over && wake != nil {
+		wake()
+	}
+	return !over
+}
+
+// wait is do that returns when it is done; false: it will not be.
+func (c *Collector) wait(f func(*loop)) bool {
+	done := make(chan struct{})
+	if !c.do(func(l *loop) { f(l); close(done) }) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-c.ended:
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *Collector) next() []func(*loop) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	todo := c.todo
+	c.todo = nil
+	return todo
+}
+
+// Run copies until ctx ends, and gives its cause. What it read is in the files
+// then, and what it did not read is in the pipes. It is called once.
+func (c *Collector) Run(ctx context.Context) error {
+	defer close(c.ended)
+	l := &loop{c: c, streams: map[int]*stream{}, byKey: map[string]*stream{}, files: map[string]*file{}}
+	defer l.close()
+	defer func() {
+		c.mu.Lock()
+		c.over, c.wake = true, nil
+		c.mu.Unlock()
+		// What was added a moment ago has files to close.
+		l.obey()
+	}()
+	var err error
+	if l.pipes, err = newPipes(); err != nil {
+		return fmt.Errorf("collect output: %w", err)
+	}
+	c.mu.Lock()
+	c.wake = l.pipes.interrupt
+	c.mu.Unlock()
+	stop := context.AfterFunc(ctx, l.pipes.interrupt)
+	defer stop()
+	for {
+		// In this order: an interrupt from here on ends the wait at once, and
+		// what was to be done before it is done before the wait.
+		l.pipes.until(l.nextTry())
+		l.obey()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		ready, err := l.pipes.wait()
+		if err != nil {
+			return fmt.Errorf("collect output: %w", err)
+		}
+		l.moved = 0
+		for _, fd := range ready {
+			l.obey()
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			// A stream that was removed meanwhile is not there.
+			if s := l.streams[fd]; s != nil && !s.stalled() {
+				l.serve(s)
+			}
+		}
+		l.tryStalled(time.Now())
+		if len(ready) > 0 && l.moved < len(ready)*blockSize/2 {
+			l.pipes.rest()
+		}
+	}
+}
+
+const (
+	// share is about how much of one stream is copied before the next.
+	share = 4 * blockSize
+	// blockSize is how much is copied at once: what a pipe holds by default.
+	blockSize = 64 << 10
+
+	firstPause = 200 * time.Millisecond // before a failed file is tried again
+	longPause  = 5 * time.Second        // the most between two tries
+)
+
+// loop is what the goroutine of Run owns.
+type loop struct {
+	c       *Collector
+	pipes   *pipes
+	streams map[int]*stream // by descriptor
+	byKey   map[string]*stream
+	files   map[string]*file // by path
+	// stalled are the streams that wait for a file to work again.
+	stalled []*stream
+	moved   int // bytes in this round
+}
+
+// stream is a Stream in work.
+type stream struct {
+	Stream
+	outs []out
+	// While a file of the stream fails, nothing of the stream is read, so that
+	// the pipe fills up and the app waits.
+	pause time.Duration // until the next try; 0: the stream is not stalled
+	retry time.Time
+}
+
+func (s *stream) stalled() bool { return s.pause > 0 }
+
+// out is one of the files of a stream.
+type out struct {
+	*file
+	// ahead is how much of what is at the front of the pipe the file has
+	// already, because another file of the stream has not.
+	ahead int
+}
+
+func (l *loop) obey() {
+	for _, f := range l.c.next() {
+		f(l)
+	}
+}
+
+func (l *loop) add(s Stream, files []*file) {
+	st := &stream{Stream: s}
+	for _, f := range files {
+		if there := l.files[f.path]; there != nil {
+			f.close()
+			f = there
+		}
+		l.files[f.path] = f
+		f.users++
+		st.outs = append(st.outs, out{file: f})
+	}
+	l.byKey[s.Key] = st
+	if l.pipes == nil {
+		return // Run could not begin, or is over
+	}
+	l.streams[s.FD] = st
+	if err := l.pipes.add(s.FD); err != nil {
+		l.c.log.Error("output is not collected", "stream", s.Key, "err", err)
+		l.drop(st)
+	}
+}
+
+func (l *loop) remove(key string) {
+	s := l.byKey[key]
+	if s == nil || l.pipes == nil {
+		return
+	}
+	// What comes later is not waited for: a busy app would never end.
+	for left := l.pipes.held(s.FD); left > 0; {
+		n, ok := l.step(s)
+		if !ok || n == 0 {
+			break
+		}
+		left -= n
+	}
+	if l.byKey[key] != s {
+		return // that was its end
+	}
+	if n := l.pipes.held(s.FD); s.stalled() && n > 0 {
+		l.c.log.Error("output is lost, its file does not work", "stream", key, "bytes", n)
+	}
+	l.drop(s)
+}
+
+// drop lets go of a stream.
+func (l *loop) drop(s *stream) {
+	if s.stalled() {
+		l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
+	} else {
+		l.pipes.remove(s.FD)
+	}
+	delete(l.streams, s.FD)
+	delete(l.byKey, s.Key)
+	for _, o := range s.outs {
+		if o.users--; o.users == 0 {
+			delete(l.files, o.path)
+			o.close()
+		}
+	}
+	l.c.release(s.Key)
+	l.c.closed(s.Key)
+}
+
+// serve gives a stream its turn, and tells whether it goes on. The turn ends
+// with a block that is not full: what an app writes while it is copied is
+// better left to add up, or the two would keep pace line by line.
+func (l *loop) serve(s *stream) (ok bool) {
+	for left := share; left > 0; {
+		n, ok := l.step(s)
+		l.moved += n
+		if !ok || n < blockSize {
+			return ok
+		}
+		left -= n
+	}
+	return true
+}
+
+// step copies one block of a stream. Not ok: the stream stalls, or has ended.
+func (l *loop) step(s *stream) (n int, ok bool) {
+	n, err := l.copy(s)
+	switch err {
+	case nil:
+		return n, true
+	case errStall:
+		l.stall(s)
+		return n, false
+	case errNoWriter:
+	default:
+		l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
+	}
+	l.drop(s)
+	return n, false
+}
+
+// errStall says that a file did not take what it was given.
+var errStall = errors.New("a file does not work")
+
+// copy takes one block through: look at it, write it, and only then take it
+// out of the pipe. Nothing there is no error.
+func (l *loop) copy(s *stream) (n int, err error) {
+	if len(s.outs) == 0 {
+		return l.pipes.discard(s.FD, blockSize)
+	}
+	block, err := l.pipes.peek(s.FD)
+	if err != nil || len(block) == 0 {
+		return 0, err
+	}
+	done := len(block)
+	for i := range s.outs {
+		o := &s.outs[i]
+		if o.ahead < len(block) {
+			n, err := o.write(block[o.ahead:])
+			o.ahead += n
+			l.note(o.file, err)
+		}
+		done = min(done, o.ahead)
+	}
+	if _, err := l.pipes.discard(s.FD, done); err != nil {
+		return 0, err
+	}
+	for i := range s.outs {
+		s.outs[i].ahead -= done
+	}
+	if done < len(block) {
+		return done, errStall
+	}
+	return done, nil
+}
+
+// note logs when a file stops working and when it works again.
+func (l *loop) note(f *file, err error) {
+	switch {
+	case err != nil && !f.failing:
+		l.c.log.Error("log file does not work, output waits", "path", f.path, "err", err)
+	case err == nil && f.failing:
+		l.c.log.Info("log file works again", "path", f.path)
+	}
+	f.failing = err != nil
+}
+
+// stall lets a stream be for a while.
+func (l *loop) stall(s *stream) {
+	if !s.stalled() {
+		l.pipes.remove(s.FD)
+		l.stalled = append(l.stalled, s)
+	}
+	s.pause = min(max(2*s.pause, firstPause), longPause)
+	s.retry = time.Now().Add(s.pause)
+}
+
+// tryStalled gives a try to the stalled streams that are due at a time.
+func (l *loop) tryStalled(at time.Time) {
+	for _, s := range slices.Clone(l.stalled) {
+		if s.retry.After(at) {
+			continue
+		}
+		if !l.serve(s) {
+			continue
+		}
+		s.pause = 0
+		l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
+		if err := l.pipes.add(s.FD); err != nil {
+			l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
+			l.drop(s)
+		}
+	}
+}
+
+// nextTry is when the first of the stalled streams gets its try, zero if none
+// is.
+func (l *loop) nextTry() (first time.Time) {
+	for _, s := range l.stalled {
+		if first.IsZero() || s.retry.Before(first) {
+			first = s.retry
+		}
+	}
+	return first
+}
+
+func (l *loop) reopen() error {
+	var problems []error
+	for _, f := range l.files {
+		problems = append(problems, f.reopen())
+	}
+	l.tryStalled(time.Now().Add(longPause)) // that is all of them
+	return errors.Join(problems...)
+}
+
+func (l *loop) truncate(paths []string) error {
+	var problems []error
+	for _, path := range paths {
+		if path == os.DevNull {
+			continue
+		}
+		if err := unix.Truncate(path, 0); err != nil && err != unix.ENOENT {
+			problems = append(problems, refuse("empty log", path, err))
+		}
+	}
+	l.tryStalled(time.Now().Add(longPause)) // all of them: there may be room again
+	return errors.Join(problems...)
+}
+
+func (l *loop) close() {
+	for _, f := range l.files {
+		f.close()
+	}
+	if l.pipes != nil {
+		l.pipes.close()
+	}
+}

@@ -1,0 +1,6 @@
+package logs
+
+import "errors"
+
+// errNoWriter says that a pipe is empty and will stay so.
+var errNoWriter = errors.New("the pipe has no writer any more")

@@ -1,0 +1,196 @@
+package sysinfo
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// BootID names the boot that lasts: a UUID that the kernel drew.
+func BootID() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("read boot id: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
+}
+
+// RunTime is how long the first thread of a process has been on a processor,
+// and the state of the process: two looks that agree mean that it did not run
+// in between. Where there is no such process, the error is os.ErrProcessDone.
+func RunTime(pid int) (ns uint64, state byte, err error) {
+	b, err := os.ReadFile(procPath(pid, "schedstat"))
+	if err != nil {
+		return 0, 0, procError(pid, err)
+	}
+	f := fields{rest: b}
+	if ns = f.count(); f.bad {
+		return 0, 0, procError(pid, fmt.Errorf("schedstat is %q", b))
+	}
+	p, err := readProc(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	return ns, p.State, nil
+}
+
+// readProc looks at one process.
+func readProc(pid int) (Proc, error) {
+	line, err := os.ReadFile(procPath(pid, "stat"))
+	if err != nil {
+		return Proc{}, procError(pid, err)
+	}
+	p, ok := parseStat(line, int64(os.Getpagesize()))
+	if !ok {
+		return Proc{}, procError(pid, fmt.Errorf("stat is %q", line))
+	}
+	return p, nil
+}
+
+func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+
+func procError(pid int, err error) error {
+	// A file of /proc cannot be opened once its process is gone, and one that
+	// was open then reads as ESRCH.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		err = os.ErrProcessDone
+	}
+	return fmt.Errorf("read process %d: %w", pid, err)
+}
+
+// environHolds tells whether that very process was started with the
+// assignment "name=value" in its environment. An environment may be megabytes
+// large, so it is searched piece by piece.
+func environHolds(p Proc, assignment string) bool {
+	f, err := os.Open(procPath(p.PID, "environ"))
+	if err != nil {
+		return false // gone, or of another user
+	}
+	defer f.Close()
+	if !holdsEntry(f, assignment) {
+		return false
+	}
+	_, err = current(p)
+	return err == nil
+}
+
+// holdsEntry tells whether one of the entries that r holds, each ended by a
+// zero byte, is entry.
+func holdsEntry(r io.Reader, entry string) bool {
+	want := []byte("\x00" + entry + "\x00")
+	buf := make([]byte, len(want)+16<<10)
+	n := 1 // a zero before the first entry, so that each is between two
+	for {
+		m, err := r.Read(buf[n:])
+		n += m
+		if bytes.Contains(buf[:n], want) {
+			return true
+		}
+		if err != nil {
+			return bytes.HasSuffix(buf[:n], want[:len(want)-1])
+		}
+		keep := min(n, len(want)-1)
+		copy(buf, buf[n-keep:n])
+		n = keep
+	}
+}
+
+// reader looks at all processes, over and over, with the same buffers. Asking
+// the kernel through package os would allocate a dozen times a process.
+type reader struct {
+	proc     *os.File // the directory /proc, once opened
+	pageSize int64
+	count    int // of processes at the last look
+
+	path    [32]byte
+	entries [16 << 10]byte
+	// A line has 52 numbers and a name of at most 64 bytes; only the first 24
+	// fields matter.
+	line [2 << 10]byte
+}
+
+func newReader() *reader { return &reader{pageSize: int64(os.Getpagesize())} }
+
+// look reads the table. Processes that vanish meanwhile are not in it.
+func (r *reader) look() (*Table, error) {
+	if r.proc == nil {
+		dir, err := os.Open("/proc")
+		if err != nil {
+			return nil, fmt.Errorf("read processes: %w", err)
+		}
+		r.proc = dir
+	}
+	var boot unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
+		return nil, fmt.Errorf("read processes: ask the clock: %w", err)
+	}
+	ticks := uint64(boot.Nano()) / (uint64(time.Second) / ticksPerSecond)
+	at := time.Now()
+
+	dir := int(r.proc.Fd())
+	if _, err := unix.Seek(dir, 0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read processes: rewind: %w", err)
+	}
+	procs := make([]Proc, 0, r.count+r.count/16+16)
+	for {
+		n, err := unix.Getdents(dir, r.entries[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read processes: list: %w", err)
+		}
+		if n == 0 {
+			break
+		}
+		for list := r.entries[:n]; len(list) > 0; {
+			size := binary.NativeEndian.Uint16(list[unsafe.Offsetof(unix.Dirent{}.Reclen):])
+			name := list[unsafe.Offsetof(unix.Dirent{}.Name):size]
+			list = list[size:]
+			if p, ok := r.read(dir, name[:bytes.IndexByte(name, 0)]); ok {
+				procs = append(procs, p)
+			}
+		}
+	}
+	r.count = len(procs)
+	return newTable(at, ticks, procs, environHolds), nil
+}
+
+// read looks at the process whose directory below /proc has this name.
+func (r *reader) read(dir int, name []byte) (Proc, bool) {
+	const file = "/stat\x00"
+	if name[0] < '1' || name[0] > '9' || len(name)+len(file) > len(r.path) {
+		return Proc{}, false
+	}
+	copy(r.path[copy(r.path[:], name):], file)
+
+	// unix.Openat would allocate the path anew.
+	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(dir), uintptr(unsafe.Pointer(&r.path[0])),
+		unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+	if errno != 0 {
+		return Proc{}, false
+	}
+	n, err := unix.Read(int(fd), r.line[:])
+	_ = unix.Close(int(fd))
+	if err != nil {
+		return Proc{}, false
+	}
+	return parseStat(r.line[:n], r.pageSize)
+}
+
+func (r *reader) close() {
+	if r.proc != nil {
+		_ = r.proc.Close()
+	}
+}
