@@ -18,12 +18,12 @@ import (
 	"tend/internal/home"
 )
 
-// Binaries are the two programs, by absolute path.
+// Binaries are the programs that a client starts, by absolute path.
 type Binaries struct {
-	Tend, Keeper string
+	Daemon, Keeper string
 }
 
-// Find finds both programs: the one that runs, and the keeper beside it.
+// Find finds them beside the program that runs.
 func Find() (Binaries, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -34,11 +34,14 @@ func Find() (Binaries, error) {
 	if real, err := filepath.EvalSymlinks(exe); err == nil {
 		exe = real
 	}
-	b := Binaries{Tend: exe, Keeper: filepath.Join(filepath.Dir(exe), "tend-keeper")}
-	if fi, err := os.Stat(b.Keeper); err != nil || fi.IsDir() || fi.Mode()&0o111 == 0 {
-		return b, &errs.Error{
-			Op: "find the keeper", On: b.Keeper, Kind: errs.NotFound, Err: errors.Join(err, fs.ErrNotExist),
-			Hint: "tend and tend-keeper are installed together, in one directory",
+	dir := filepath.Dir(exe)
+	b := Binaries{Daemon: filepath.Join(dir, "tend-daemon"), Keeper: filepath.Join(dir, "tend-keeper")}
+	for _, path := range []string{b.Daemon, b.Keeper} {
+		if fi, err := os.Stat(path); err != nil || fi.IsDir() || fi.Mode()&0o111 == 0 {
+			return b, &errs.Error{
+				Op: "find", On: path, Kind: errs.NotFound, Err: fs.ErrNotExist,
+				Hint: "tend, tend-daemon and tend-keeper are installed together, in one directory",
+			}
 		}
 	}
 	return b, nil
@@ -118,7 +121,7 @@ func start(ctx context.Context, h home.Dir, b Binaries) (string, error) {
 	}
 	defer r.Close()
 	p, err := os.StartProcess(b.Keeper,
-		[]string{"tend-keeper", "run", "--home=" + string(h), "--daemon=" + b.Tend, "--ready-fd=3"},
+		[]string{"tend-keeper", "run", "--home=" + string(h), "--daemon=" + b.Daemon, "--ready-fd=3"},
 		&os.ProcAttr{
 			Dir: "/", Env: environ(h), Files: []*os.File{nil, log, log, w}, Sys: &syscall.SysProcAttr{Setsid: true},
 		})
@@ -126,7 +129,7 @@ func start(ctx context.Context, h home.Dir, b Binaries) (string, error) {
 	if err != nil {
 		return "", &errs.Error{
 			Op: "start the keeper", On: b.Keeper, Kind: errs.NotFound, Err: err,
-			Hint: "tend and tend-keeper are installed together, in one directory",
+			Hint: "tend, tend-daemon and tend-keeper are installed together, in one directory",
 		}
 	}
 	defer p.Release() //nolint:errcheck // it outlives us
@@ -150,15 +153,20 @@ func start(ctx context.Context, h home.Dir, b Binaries) (string, error) {
 }
 
 // environ is the client's environment, with the home written out: the daemon
-// must find the same one whatever its name and user variables say.
+// must find the same one whatever its name and user variables say. GOGC keeps
+// the keeper's heap small; the keeper links nothing that could set it. Apps
+// get none of this: their environment travels with the app.
 func environ(h home.Dir) []string {
 	var env []string
 	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "TEND_HOME=") {
+		switch name, _, _ := strings.Cut(e, "="); name {
+		case "TEND_HOME", "GOGC":
+		case "unique_id": // of the app that called us: its stop must not find the manager among its processes
+		default:
 			env = append(env, e)
 		}
 	}
-	return append(env, "TEND_HOME="+string(h))
+	return append(env, "TEND_HOME="+string(h), "GOGC=25")
 }
 
 func logSize(h home.Dir) int64 {

@@ -9,9 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -43,7 +44,7 @@ type Keeper struct {
 	exe      string
 	seq      uint64 // the last exit seen
 	lastID   uint64
-	calls    map[uint64]*call
+	calls    map[uint64]func(wire.Frame, error) // that wait for their answer
 	children map[string]child
 	shelf    map[string]int
 	started  *os.Process // the keeper, when it is a child of ours
@@ -53,11 +54,6 @@ type child struct {
 	wire.Child
 
 	pidfd int
-}
-
-// call is a request that waits for its answer.
-type call struct {
-	done func(wire.Frame, error)
 }
 
 // ErrLost is the answer to a request whose keeper died: it may have been
@@ -97,7 +93,7 @@ func New(fd int, opts Options) (*Keeper, Inventory, error) {
 	}
 	k := &Keeper{
 		opts: opts, conn: conn,
-		calls:    map[uint64]*call{},
+		calls:    map[uint64]func(wire.Frame, error){},
 		children: map[string]child{},
 		shelf:    map[string]int{},
 	}
@@ -171,18 +167,24 @@ func (k *Keeper) PID() (pid int, exe string) {
 func (k *Keeper) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = k.current().Close() })
 	defer stop()
+	var telling sync.WaitGroup
+	defer telling.Wait()
 	for {
 		conn := k.current()
 		err := k.hear(conn)
+		_ = conn.Close()
+		telling.Wait()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		_ = conn.Close()
 		pid, _ := k.PID()
 		k.opts.Log.Warn("the keeper is gone, starting another", "pid", pid, "err", err)
 		if err := k.replace(ctx); err != nil {
 			return err
 		}
+		// Aside, for the new keeper may have something to say before it has
+		// heard everything, and must not wait for us to listen.
+		telling.Go(k.tellAll)
 	}
 }
 
@@ -217,7 +219,7 @@ func (k *Keeper) receive(f wire.Frame) {
 		return
 	}
 	k.mu.Lock()
-	c := k.calls[f.ID]
+	done := k.calls[f.ID]
 	delete(k.calls, f.ID)
 	if f.Kind == wire.KindSpawned {
 		k.learn(f)
@@ -225,18 +227,18 @@ func (k *Keeper) receive(f wire.Frame) {
 		fdpass.CloseAll(f.FDs)
 	}
 	k.mu.Unlock()
-	if c == nil {
+	if done == nil {
 		return
 	}
 	if f.Kind != wire.KindFailed {
-		c.done(f, nil)
+		done(f, nil)
 		return
 	}
 	m, err := wire.ParseFailed(f.Body)
 	if err == nil {
 		err = &RefusedError{Errno: syscall.Errno(m.Errno), Text: m.Text} //nolint:gosec // a small positive number
 	}
-	c.done(f, err)
+	done(f, err)
 }
 
 // learn takes over the descriptors of a new process.
@@ -270,20 +272,19 @@ func (k *Keeper) put(name string, fd int) {
 // ask sends a request; done is called once with the answer, from Run.
 func (k *Keeper) ask(kind wire.Kind, body []byte, fds []int, done func(wire.Frame, error)) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.lastID++
-	id := k.lastID
-	k.calls[id] = &call{done: done}
-	// A write that fails means that the keeper is dying: Run notices, and
-	// replace answers every call that waits.
-	_ = k.conn.Write(wire.Frame{Kind: kind, ID: id, Body: body, FDs: fds})
+	id, conn := k.lastID, k.conn
+	k.calls[id] = done
+	k.mu.Unlock()
+	// Not under the lock: the keeper may be waiting for us to read. A write
+	// that fails means that the keeper is dying: Run notices, and replace
+	// answers every call that waits.
+	_ = conn.Write(wire.Frame{Kind: kind, ID: id, Body: body, FDs: fds})
 }
 
 // tell sends what needs no answer.
 func (k *Keeper) tell(kind wire.Kind, body []byte, fds ...int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	_ = k.conn.Write(wire.Frame{Kind: kind, Body: body, FDs: fds}) // as in ask
+	_ = k.current().Write(wire.Frame{Kind: kind, Body: body, FDs: fds}) // as in ask
 }
 
 // Spawn asks for a process. done is called once from Run, and must not block:
@@ -407,59 +408,90 @@ func (k *Keeper) replace(ctx context.Context) error {
 	}
 }
 
+// handOver starts a new keeper and makes it ours. What it is to hold, tellAll
+// tells it.
 func (k *Keeper) handOver() error {
 	self, err := openPidfd(os.Getpid())
 	if err != nil {
 		return err
 	}
 	defer fdpass.CloseAll([]int{self})
-	k.mu.Lock()
 	conn, err := k.startKeeper()
 	if err != nil {
-		k.mu.Unlock()
 		return err
 	}
-	if err := k.tellAll(conn, self); err != nil {
-		k.mu.Unlock()
-		return fmt.Errorf("hand over to the new keeper: %w", errors.Join(err, conn.Close()))
+	hello, err := k.greet(conn, self)
+	if err != nil {
+		return fmt.Errorf("greet the new keeper: %w", errors.Join(err, conn.Close()))
 	}
-	k.conn = conn
+	k.mu.Lock()
+	k.conn, k.pid, k.exe = conn, hello.PID, hello.Keeper
 	lost := k.calls
-	k.calls = map[uint64]*call{}
+	k.calls = map[uint64]func(wire.Frame, error){}
 	k.mu.Unlock()
-	for _, c := range lost {
-		c.done(wire.Frame{}, ErrLost)
+	for _, done := range lost {
+		done(wire.Frame{}, ErrLost)
 	}
 	return nil
 }
 
-// tellAll hands everything to a new keeper and hears its hello.
-func (k *Keeper) tellAll(conn *wire.Conn, self int) error {
+// greet tells a new keeper who we are, and hears who it is.
+func (k *Keeper) greet(conn *wire.Conn, self int) (wire.Hello, error) {
+	k.mu.Lock()
 	hello := wire.Hello{PID: os.Getpid(), Daemon: k.opts.Daemon, Seq: k.seq}
+	k.mu.Unlock()
 	if err := conn.Write(wire.Frame{Kind: wire.KindHello, Body: hello.Append(nil), FDs: []int{self}}); err != nil {
-		return err
-	}
-	for name, fd := range k.shelf {
-		if err := conn.Write(wire.Frame{Kind: wire.KindHold, Body: wire.Held{Name: name}.Append(nil), FDs: []int{fd}}); err != nil {
-			return err
-		}
-	}
-	for _, c := range k.children {
-		if err := conn.Write(wire.Frame{Kind: wire.KindChild, Body: c.Append(nil), FDs: []int{c.pidfd}}); err != nil {
-			return err
-		}
+		return hello, err
 	}
 	f, err := conn.Read()
 	if err != nil {
-		return err
+		return hello, err
 	}
 	fdpass.CloseAll(f.FDs)
-	m, err := wire.ParseHello(f.Body)
-	if err != nil || f.Kind != wire.KindHello {
-		return errors.Join(err, io.ErrUnexpectedEOF)
+	if f.Kind != wire.KindHello {
+		return hello, errFrame
 	}
-	k.pid, k.exe = m.PID, m.Keeper
-	return nil
+	return wire.ParseHello(f.Body)
+}
+
+// tellAll hands everything to a new keeper. When that fails, the keeper is
+// dying again, and Run notices.
+func (k *Keeper) tellAll() {
+	conn := k.current()
+	k.mu.Lock()
+	names := slices.Collect(maps.Keys(k.shelf))
+	keys := slices.Collect(maps.Keys(k.children))
+	k.mu.Unlock()
+	for _, key := range keys {
+		k.give(conn, wire.KindChild, func() (int, []byte, bool) {
+			c, ok := k.children[key]
+			return c.pidfd, c.Append(nil), ok
+		})
+	}
+	for _, name := range names {
+		k.give(conn, wire.KindHold, func() (int, []byte, bool) {
+			fd, ok := k.shelf[name]
+			return fd, wire.Held{Name: name}.Append(nil), ok
+		})
+	}
+}
+
+// give sends what find finds, where it is still there. find is called under
+// the lock; what is sent is a copy, for the original may be dropped meanwhile.
+func (k *Keeper) give(conn *wire.Conn, kind wire.Kind, find func() (fd int, body []byte, ok bool)) {
+	k.mu.Lock()
+	fd, body, ok := find()
+	if ok {
+		var err error
+		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		ok = err == nil
+	}
+	k.mu.Unlock()
+	if !ok {
+		return
+	}
+	_ = conn.Write(wire.Frame{Kind: kind, Body: body, FDs: []int{fd}}) // as in ask
+	fdpass.CloseAll([]int{fd})
 }
 
 // startKeeper starts the keeper's binary on a new connection.
@@ -475,7 +507,8 @@ func (k *Keeper) startKeeper() (*wire.Conn, error) {
 	}
 	end := os.NewFile(uintptr(theirs), "keeper")
 	defer end.Close()
-	p, err := os.StartProcess(k.exe, []string{"tend-keeper", "adopt", "--home=" + k.opts.Home, "--fd=3"}, &os.ProcAttr{
+	_, exe := k.PID()
+	p, err := os.StartProcess(exe, []string{"tend-keeper", "adopt", "--home=" + k.opts.Home, "--fd=3"}, &os.ProcAttr{
 		Dir: "/", Files: []*os.File{nil, os.Stderr, os.Stderr, end}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {

@@ -1,0 +1,159 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"tend/internal/keeper/remote"
+	"tend/internal/keeper/wire"
+	"tend/internal/lifecycle"
+	"tend/internal/logs"
+	"tend/internal/store"
+	"tend/internal/sysinfo"
+)
+
+// adoption is the first message of a supervisor: what the journal knew and
+// what the keeper holds become the table.
+type adoption struct {
+	records   []store.Record
+	inventory remote.Inventory
+}
+
+func (m adoption) handle(s *Supervisor) {
+	children := map[string]wire.Child{}
+	for _, c := range m.inventory.Children {
+		children[c.Key] = c
+	}
+	exits := map[string]wire.Exit{}
+	for _, e := range m.inventory.Exits {
+		exits[e.Key] = e
+	}
+	for _, rec := range m.records {
+		in := s.newInstance(rec)
+		s.insert(in)
+	}
+	for _, c := range children {
+		if s.keys[c.Key] == nil {
+			s.adoptUnknown(c)
+		}
+	}
+	for _, in := range s.sorted() {
+		s.adopt(in, children, exits)
+	}
+	for _, e := range m.inventory.Exits {
+		s.opts.Keeper.Ack(e.Seq)
+	}
+	s.drainStrangers(m.inventory.Held)
+}
+
+// adopt takes up the life of one instance where the last daemon left it.
+func (s *Supervisor) adopt(in *instance, children map[string]wire.Child, exits map[string]wire.Exit) {
+	life := &in.rec.Life
+	if life.Live == 0 {
+		s.step(in, lifecycle.Adopted{})
+		return
+	}
+	c, running := children[in.rec.Key]
+	e, ended := exits[in.rec.Key]
+	switch {
+	case running || ended:
+		if running {
+			in.rec.Proc = sysinfo.Identity{PID: c.PID, Start: c.Start, Boot: s.boot}
+			s.roots.add(c.PID)
+		}
+		s.collect(in)
+		s.changed(in)
+		s.step(in, lifecycle.Adopted{Alive: true})
+		if ended {
+			s.step(in, lifecycle.Exited{Launch: in.rec.KeyLaunch, Exit: exitOf(e)})
+		}
+	case in.rec.Proc.Alive():
+		s.adoptForeign(in)
+	case in.rec.Proc.PID == 0 && life.State == lifecycle.Launching:
+		s.findStray(in, life.Live) // and launch
+	case in.rec.Proc.Boot != s.boot && life.State != lifecycle.Stopping:
+		// The machine was started anew. That is nobody's crash: it counts as
+		// a first start.
+		life.State, life.Live, life.Ended = lifecycle.Stopped, 0, false
+		s.step(in, lifecycle.Start{})
+	case life.State == lifecycle.Online, life.State == lifecycle.Launching:
+		s.step(in, lifecycle.Exited{Launch: life.Live, Exit: lifecycle.Exit{Unknown: true}})
+	default:
+		s.step(in, lifecycle.Adopted{})
+	}
+}
+
+// adoptForeign keeps a process that survived keeper and daemon both. Nobody
+// reads its output any more, but it runs, and starting it a second time would
+// be worse.
+func (s *Supervisor) adoptForeign(in *instance) {
+	p := in.rec.Proc
+	if err := s.opts.Keeper.Adopt(in.rec.Key, p.PID, p.Start); err != nil {
+		s.opts.Log.Error("adopt process", "app", in.rec.Spec.Name, "instance", in.rec.ID, "pid", p.PID, "err", err)
+		s.step(in, lifecycle.Exited{Launch: in.rec.Life.Live, Exit: lifecycle.Exit{Unknown: true}})
+		return
+	}
+	s.roots.add(p.PID)
+	s.opts.Log.Warn("adopted a process whose output cannot be collected before it is restarted: keeper and daemon both had died",
+		"app", in.rec.Spec.Name, "instance", in.rec.ID, "pid", p.PID)
+	s.step(in, lifecycle.Adopted{Alive: true})
+}
+
+// adoptUnknown makes an instance of a process that the journal does not know,
+// from what the keeper kept with it.
+func (s *Supervisor) adoptUnknown(c wire.Child) {
+	var t tag
+	if err := json.Unmarshal(c.Tag, &t); err != nil || t.Spec == nil {
+		s.opts.Log.Error("the keeper holds a process that nothing is known of", "pid", c.PID, "key", c.Key)
+		return
+	}
+	if s.table[t.ID] != nil {
+		t.ID = s.nextID
+	}
+	now := time.Now()
+	in := s.newInstance(store.Record{
+		Serial: s.opts.Store.Serial(), ID: t.ID, Index: t.Index,
+		Spec: t.Spec, Inherited: s.opts.Store.Intern(environOf(c.PID)),
+		Life: lifecycle.Instance{
+			State: lifecycle.Online, Want: lifecycle.WantRunning, Launch: 1, Live: 1, Created: now, Started: now,
+		},
+		Key: c.Key, KeyLaunch: 1,
+	})
+	s.insert(in)
+	s.opts.Log.Warn("adopted a process that the journal does not know", "app", t.Spec.Name, "instance", t.ID, "pid", c.PID)
+}
+
+// environOf is the environment that a process was started with.
+func environOf(pid int) map[string]string {
+	env := map[string]string{}
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return env
+	}
+	for entry := range strings.SplitSeq(string(b), "\x00") {
+		if k, v, ok := strings.Cut(entry, "="); ok {
+			env[k] = v
+		}
+	}
+	return env
+}
+
+// drainStrangers reads and drops what comes from pipes of launches that are
+// over: whoever still holds them (a process that outlived its app) must not
+// block, nor die of a closed pipe.
+func (s *Supervisor) drainStrangers(held []string) {
+	for _, name := range held {
+		key, n, ok := strings.Cut(name, "/")
+		if !ok || s.keys[key] != nil {
+			continue
+		}
+		if fd, ok := s.opts.Keeper.Held(name); ok {
+			if err := s.opts.Logs.Add(logs.Stream{Key: name, FD: fd}); err != nil {
+				s.opts.Log.Error("discard output", "key", key, "fd", n, "err", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package supervisor
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"tend/api"
+	"tend/internal/app"
+	"tend/internal/keeper/remote"
+	"tend/internal/keeper/wire"
+	"tend/internal/lifecycle"
+	"tend/internal/logs"
+)
+
+// prepare does what must be written down before effects are carried out: a
+// launch gets its key.
+func (s *Supervisor) prepare(in *instance, effects []lifecycle.Effect) {
+	for _, e := range effects {
+		sp, ok := e.(lifecycle.Spawn)
+		if !ok || in.rec.KeyLaunch == sp.Launch && in.rec.Key != "" {
+			continue
+		}
+		delete(s.keys, in.rec.Key)
+		in.rec.Key, in.rec.KeyLaunch = newKey(), sp.Launch
+		in.rec.Proc.PID, in.rec.Proc.Start = 0, 0
+		in.rec.Version = version(in.rec.Spec)
+		in.signaled = nil
+		s.keys[in.rec.Key] = in
+	}
+}
+
+// newKey is a random UUID (RFC 9562, version 4). It is also the unique_id in
+// the environment of the process, as PM2 has it.
+func newKey() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+func (s *Supervisor) carryOut(in *instance, e lifecycle.Effect) {
+	switch e := e.(type) {
+	case lifecycle.Spawn:
+		s.spawn(in, e.Launch)
+	case lifecycle.Signal:
+		s.signal(in)
+	case lifecycle.Sweep:
+		s.sweep(in)
+	case lifecycle.Kill:
+		s.kill(in)
+	case lifecycle.Arm:
+		serial := in.rec.Serial
+		// No timer is ever stopped: a late one carries an old generation.
+		time.AfterFunc(e.After, func() { s.mail.post(happened{serial, lifecycle.Elapsed{Gen: e.Gen}}) })
+	case lifecycle.Leave:
+		s.remove(in)
+	}
+}
+
+// tag is what the keeper keeps with a process, for a daemon whose journal was
+// lost.
+type tag struct {
+	ID    int       `json:"id"`
+	Index int       `json:"index"`
+	Spec  *api.Spec `json:"spec"` // without its environment: that is in /proc/PID/environ
+}
+
+func (s *Supervisor) spawn(in *instance, launch uint64) {
+	r := &in.rec
+	serial := r.Serial
+	answer := func(c wire.Child, err error) { s.mail.post(spawned{serial, launch, c, err}) }
+	if !r.Spec.Log.Disabled {
+		if err := logs.Check(in.paths(), owner(r.Spec)); err != nil {
+			answer(wire.Child{}, err)
+			return
+		}
+	}
+	bare := *r.Spec
+	bare.Env = nil
+	t, err := json.Marshal(tag{ID: r.ID, Index: r.Index, Spec: &bare})
+	if err != nil {
+		answer(wire.Child{}, fmt.Errorf("describe the app for the keeper: %w", err))
+		return
+	}
+	path, argv := app.Argv(r.Spec)
+	m := wire.Spawn{
+		Key: r.Key, Path: path, Argv: argv, Dir: r.Spec.Cwd, Tag: t,
+		Slots: []wire.Slot{wire.SlotNull, wire.SlotPipe, wire.SlotPipe},
+		Env: app.Environ(r.Spec, r.Inherited.Vars, s.opts.Home, in.files, app.Launch{
+			ID: r.ID, Index: r.Index, UniqueID: r.Key, Restarts: r.Life.Restarts, Instances: r.Spec.Instances,
+		}),
+	}
+	if r.Spec.UID != nil {
+		m.AsUser, m.UID = true, uint32(*r.Spec.UID) //nolint:gosec // validated
+		if r.Spec.GID != nil {
+			m.GID = uint32(*r.Spec.GID) //nolint:gosec // validated
+		}
+		for _, g := range r.Spec.Groups {
+			m.Groups = append(m.Groups, uint32(g)) //nolint:gosec // validated
+		}
+	}
+	s.opts.Keeper.Spawn(m, answer)
+}
+
+func (in *instance) paths() []string {
+	p := []string{in.files.Out, in.files.Err}
+	if in.files.Combined != "" {
+		p = append(p, in.files.Combined)
+	}
+	return slices.DeleteFunc(p, func(path string) bool { return path == os.DevNull })
+}
+
+func owner(spec *api.Spec) *logs.Owner {
+	if spec.UID == nil {
+		return nil
+	}
+	o := &logs.Owner{UID: *spec.UID, GID: -1}
+	if spec.GID != nil {
+		o.GID = *spec.GID
+	}
+	return o
+}
+
+// collect has the output of the current launch copied into its files.
+func (s *Supervisor) collect(in *instance) {
+	for n, path := range map[int]string{1: in.files.Out, 2: in.files.Err} {
+		name := wire.PipeName(in.rec.Key, n)
+		fd, ok := s.opts.Keeper.Held(name)
+		if !ok {
+			continue // adopted without its pipes, or read to the end before
+		}
+		stream := logs.Stream{Key: name, FD: fd, Owner: owner(in.rec.Spec)}
+		if !in.rec.Spec.Log.Disabled {
+			stream.Paths = append(stream.Paths, path)
+			if in.files.Combined != "" {
+				stream.Paths = append(stream.Paths, in.files.Combined)
+			}
+		}
+		err := s.opts.Logs.Add(stream)
+		if err == nil {
+			continue
+		}
+		// The files could be opened a moment ago. The app must not block on a
+		// full pipe for that.
+		s.opts.Log.Error("collect output", "app", in.rec.Spec.Name, "instance", in.rec.ID, "err", err)
+		stream.Paths = nil
+		if err := s.opts.Logs.Add(stream); err != nil {
+			s.opts.Log.Error("discard output", "app", in.rec.Spec.Name, "instance", in.rec.ID, "err", err)
+		}
+	}
+}
+
+// whyNot says why a process could not be started, and whether the reason will
+// last.
+func whyNot(spec *api.Spec, err error) (reason string, lasting bool) {
+	var refused *remote.RefusedError
+	if !errors.As(err, &refused) {
+		return err.Error(), true
+	}
+	path, _ := app.Argv(spec)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// execve(2) and chdir(2) share the errno; and a missing interpreter
+		// in a script's first line is ENOENT as well.
+		if _, statErr := os.Stat(spec.Cwd); statErr != nil {
+			return fmt.Sprintf("its directory %s is gone", spec.Cwd), true
+		}
+		if _, statErr := os.Stat(path); statErr != nil {
+			return fmt.Sprintf("%s is gone", path), true
+		}
+		return fmt.Sprintf("the interpreter that %s names in its first line, or its loader, is missing", path), true
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("%s may not be executed, or %s not be entered: %v", path, spec.Cwd, err), true
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Sprintf("%s is no program for this machine and has no first line #!", path), true
+	case errors.Is(err, syscall.E2BIG):
+		return "its arguments and environment are larger than the kernel allows (execve(2): E2BIG)", true
+	}
+	again := []error{syscall.EAGAIN, syscall.ENOMEM, syscall.ETXTBSY, syscall.EMFILE, syscall.ENFILE, syscall.EINTR}
+	lasting = !slices.ContainsFunc(again, func(e error) bool { return errors.Is(err, e) })
+	return fmt.Sprintf("start %s: %v", path, err), lasting
+}

@@ -1,0 +1,275 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"tend/api"
+	"tend/internal/app"
+	"tend/internal/lifecycle"
+	"tend/internal/store"
+	"tend/internal/sysinfo"
+)
+
+// instance is one row of the table.
+type instance struct {
+	rec    store.Record
+	policy lifecycle.Policy
+	files  app.Files
+
+	use      sysinfo.Usage
+	signaled map[int]uint64 // processes that were asked to stop with the first one
+	waiters  []waiter
+	row      *Row // as last published; nil: to be made anew
+	left     bool // it is out of the table
+}
+
+func (s *Supervisor) newInstance(rec store.Record) *instance {
+	in := &instance{rec: rec}
+	s.setSpec(in, rec.Spec)
+	return in
+}
+
+func (s *Supervisor) setSpec(in *instance, spec *api.Spec) {
+	in.rec.Spec = spec
+	in.policy = policyOf(spec)
+	in.files = app.FilesOf(spec, s.opts.Home, in.rec.ID)
+	in.rec.Version = version(spec)
+}
+
+func (s *Supervisor) insert(in *instance) {
+	s.table[in.rec.ID] = in
+	s.serial[in.rec.Serial] = in
+	if in.rec.Key != "" {
+		s.keys[in.rec.Key] = in
+	}
+	s.nextID = max(s.nextID, in.rec.ID+1)
+	s.stale = true
+}
+
+func (s *Supervisor) remove(in *instance) {
+	delete(s.table, in.rec.ID)
+	delete(s.serial, in.rec.Serial)
+	delete(s.keys, in.rec.Key)
+	if len(s.table) == 0 {
+		s.nextID = 0 // as PM2: ids begin anew in an empty list
+	}
+	in.left = true
+	s.stale = true
+	_ = s.opts.Store.Delete(in.rec.Serial) // the store reports and mends
+	s.opts.Log.Info("deleted", "app", in.rec.Spec.Name, "instance", in.rec.ID)
+}
+
+func policyOf(s *api.Spec) lifecycle.Policy {
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	return lifecycle.Policy{
+		Autorestart: s.Autorestart, StopCodes: s.StopCodes, MaxRestarts: s.MaxRestarts,
+		MinUptime: ms(s.MinUptime), RestartDelay: ms(s.RestartDelay), Backoff: ms(s.Backoff),
+		KillTimeout: ms(s.KillTimeout),
+		// Readiness is told over the IPC channel, which no app has yet.
+		WaitReady: false, ListenTimeout: ms(s.ListenTimeout),
+	}
+}
+
+// goal is what somebody waits for.
+type goal int
+
+const (
+	goalNone    goal = iota
+	goalRunning      // online
+	goalStopped      // no process
+	goalGone         // out of the table
+)
+
+// waiter waits for a goal. Its channel has room for the one answer.
+type waiter struct {
+	goal   goal
+	answer chan<- result
+}
+
+// result is how an order ended for one instance.
+type result struct {
+	id     int
+	name   string
+	state  lifecycle.State
+	reason string
+	ok     bool
+	row    *Row // as it is then; nil when it has left
+}
+
+func (in *instance) result(ok bool) result {
+	return result{id: in.rec.ID, name: in.rec.Spec.Name, state: in.rec.Life.State, reason: in.rec.Life.Reason, ok: ok}
+}
+
+// answerWaiters answers everybody whose goal is reached, or cannot be.
+func (s *Supervisor) answerWaiters(in *instance) {
+	in.waiters = slices.DeleteFunc(in.waiters, func(w waiter) bool {
+		done, ok := in.reached(w.goal)
+		if done {
+			r := in.result(ok)
+			s.reply(func() {
+				r.row = in.row // the view is made by now
+				w.answer <- r
+			})
+		}
+		return done
+	})
+}
+
+func (in *instance) reached(g goal) (done, ok bool) {
+	st := in.rec.Life.State
+	switch {
+	case g == goalNone:
+		return true, true
+	case in.left:
+		return true, g != goalRunning
+	}
+	switch st {
+	case lifecycle.Online:
+		return g == goalRunning, true
+	case lifecycle.Stopped:
+		return g != goalGone, g == goalStopped
+	case lifecycle.Errored:
+		// A process that could not be killed stays; any other is gone.
+		return true, g == goalStopped && in.rec.Life.Live == 0
+	case lifecycle.Waiting:
+		return g == goalRunning, false
+	case lifecycle.Launching, lifecycle.Stopping:
+	}
+	return false, false
+}
+
+// View is the table at one moment. Nobody may change what is in it.
+type View struct {
+	Rows []*Row // by id
+}
+
+// Row is one instance of a View.
+type Row struct {
+	api.Instance
+
+	Key        string // of its last launch
+	StartTicks uint64 // with PID its identity; see sysinfo.Identity
+}
+
+// publish makes a new view when something has changed.
+func (s *Supervisor) publish() {
+	if !s.stale && s.view.Load() != nil {
+		return
+	}
+	s.stale = false
+	v := &View{Rows: make([]*Row, 0, len(s.table))}
+	for _, in := range s.table {
+		if in.row == nil {
+			in.row = &Row{Instance: in.describe(), Key: in.rec.Key, StartTicks: in.rec.Proc.Start}
+		}
+		v.Rows = append(v.Rows, in.row)
+	}
+	slices.SortFunc(v.Rows, func(a, b *Row) int { return a.ID - b.ID })
+	s.view.Store(v)
+}
+
+func (in *instance) describe() api.Instance {
+	r, spec, life := &in.rec, in.rec.Spec, &in.rec.Life
+	out := api.Instance{
+		ID: r.ID, Name: spec.Name, Namespace: spec.Namespace, Index: r.Index,
+		Mode: api.Fork, Version: r.Version, // every app runs in fork mode so far
+		State: stateOf(life.State), Reason: life.Reason,
+		CreatedAt: millis(life.Created), StartedAt: millis(life.Started),
+		Restarts: life.Restarts, Unstable: life.Unstable, PrevDelay: life.PrevDelay.Milliseconds(),
+		Exited: life.Exit.Happened, ExitCode: life.Exit.Code, ExitUnknown: life.Exit.Unknown,
+		User: spec.Username, Watching: false,
+		OutFile: in.files.Out, ErrFile: in.files.Err, LogFile: in.files.Combined, PidFile: in.files.Pid,
+		Script: spec.Script,
+	}
+	if spec.Account != "" {
+		out.User = spec.Account
+	}
+	if life.Exit.Signal != 0 {
+		out.ExitSignal = app.SignalName(syscall.Signal(life.Exit.Signal))
+	}
+	if life.Live != 0 && !life.Ended && r.KeyLaunch == life.Live {
+		out.PID = r.Proc.PID
+	}
+	if life.State == lifecycle.Online {
+		out.CPU, out.Memory = in.use.CPU, in.use.Memory
+	}
+	return out
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// sorted are the instances by id.
+func (s *Supervisor) sorted() []*instance {
+	all := slices.Collect(maps.Values(s.table))
+	slices.SortFunc(all, func(a, b *instance) int { return a.rec.ID - b.rec.ID })
+	return all
+}
+
+// version is what the nearest package.json says, "N/A" without one (as PM2).
+func version(spec *api.Spec) string {
+	const unknown = "N/A"
+	start := filepath.Dir(spec.Script)
+	if !filepath.IsAbs(spec.Script) { // a command line of a shell
+		start = spec.Cwd
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if v, ok := packageVersion(filepath.Join(dir, "package.json")); ok {
+			return v
+		}
+		if dir == "/" || dir == "." {
+			return unknown
+		}
+	}
+}
+
+// maxPackage bounds what is read of a package.json.
+const maxPackage = 1 << 20
+
+func packageVersion(path string) (string, bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxPackage))
+	if err != nil {
+		return "", false
+	}
+	var p struct {
+		Version string `json:"version"`
+	}
+	if json.Unmarshal(b, &p) != nil || p.Version == "" {
+		return "", false
+	}
+	return p.Version, true
+}
+
+// writePidFile writes the pid file that PM2's users know. Nothing here reads
+// it, so one that cannot be written is worth a line in the log and no more.
+func (s *Supervisor) writePidFile(in *instance) {
+	if in.files.Pid == os.DevNull {
+		return
+	}
+	if err := os.WriteFile(in.files.Pid, []byte(strconv.Itoa(in.rec.Proc.PID)), 0o600); err != nil {
+		s.opts.Log.Warn("write pid file", "app", in.rec.Spec.Name, "err", err)
+	}
+}
+
+func (s *Supervisor) removePidFile(in *instance) {
+	if in.files.Pid != os.DevNull {
+		_ = os.Remove(in.files.Pid) // somebody else may have
+	}
+}

@@ -1,0 +1,437 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"tend/api"
+	"tend/internal/app"
+	"tend/internal/errs"
+	"tend/internal/lifecycle"
+	"tend/internal/store"
+)
+
+// order is an event for one instance and what is waited for. It comes from
+// the goroutine of a request.
+type order struct {
+	id     int
+	event  lifecycle.Event
+	goal   goal
+	change func(s *Supervisor, in *instance) // before the event; may be nil
+	answer chan<- result                     // has room for the answer
+}
+
+func (m order) handle(s *Supervisor) {
+	in := s.table[m.id]
+	if in == nil {
+		s.reply(func() { m.answer <- result{id: m.id, ok: m.goal == goalGone, reason: "it is not in the list any more"} })
+		return
+	}
+	if m.change != nil {
+		m.change(s, in)
+	}
+	in.waiters = append(in.waiters, waiter{goal: m.goal, answer: m.answer})
+	s.step(in, m.event)
+	s.answerWaiters(in) // an event that changed nothing answers too
+}
+
+// run gives orders to many instances and hands each result to done, in the
+// order in which they end. limit is how many instances with the same name are
+// worked on at once; 0: all.
+func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done func(result)) {
+	names := map[int]string{}
+	for _, in := range s.View().Rows {
+		names[in.ID] = in.Name
+	}
+	answers := make(chan result, len(orders)) // nobody waits to answer, even when we have left
+	waiting := map[string][]order{}           // by name, in order
+	for _, o := range orders {
+		o.answer = answers
+		waiting[names[o.id]] = append(waiting[names[o.id]], o)
+	}
+	nameOf := map[int]string{}
+	for name, list := range waiting {
+		for _, o := range list {
+			nameOf[o.id] = name
+		}
+	}
+	begin := func(name string, n int) {
+		list := waiting[name]
+		n = min(n, len(list))
+		for _, o := range list[:n] {
+			s.mail.post(o)
+		}
+		waiting[name] = list[n:]
+	}
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		if limit <= 0 {
+			begin(name, len(orders))
+		} else {
+			begin(name, limit)
+		}
+	}
+	for range orders {
+		select {
+		case r := <-answers:
+			begin(nameOf[r.id], 1)
+			done(r)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// places are the instances as a target names them.
+func (s *Supervisor) places() []app.Place {
+	all := s.View().Rows
+	places := make([]app.Place, 0, len(all))
+	for _, in := range all {
+		places = append(places, app.Place{ID: in.ID, Name: in.Name, Namespace: in.Namespace, Script: in.Script})
+	}
+	return places
+}
+
+// Select is the ids of the instances that a target names; see app.Select.
+func (s *Supervisor) Select(target, cwd string) ([]int, error) {
+	return app.Select(target, cwd, s.places())
+}
+
+// rolling is how many instances of one app are restarted at once where nobody
+// asks for another number, as in PM2: the others serve on.
+const rolling = 2
+
+// acts are the verbs of an api.ActRequest that are orders.
+var acts = map[string]struct { //nolint:gochecknoglobals // a table, never written
+	event lifecycle.Event
+	goal  goal
+	limit int
+}{
+	api.ActStart:   {lifecycle.Start{}, goalRunning, 0},
+	api.ActStop:    {lifecycle.Stop{}, goalStopped, 0},
+	api.ActRestart: {lifecycle.Restart{}, goalRunning, rolling},
+	api.ActDelete:  {lifecycle.Remove{}, goalGone, 0},
+	api.ActReset:   {lifecycle.Reset{}, goalNone, 0},
+}
+
+// errParts is the end of a request of which some parts failed; each was told
+// of when it did.
+var errParts = &errs.Error{Kind: errs.Crashed, Err: errors.New("not everything could be done, see above")} //nolint:gochecknoglobals // never written
+
+// Act carries out an act on everything that its targets name, tells of each
+// instance, and returns an error when any part failed. All targets are tried.
+func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.Event)) error {
+	act, known := acts[req.Act]
+	if req.Act == api.ActSignal {
+		return s.actSignal(ctx, req, tell)
+	}
+	if !known {
+		return &errs.Error{Op: "act", On: req.Act, Kind: errs.Invalid, Err: errors.New("no such act")}
+	}
+	if len(req.Targets) == 0 {
+		return &errs.Error{Op: req.Act, Kind: errs.Invalid, Err: errors.New("no target was named")}
+	}
+	s.opts.Log.Info("asked to", "act", req.Act, "targets", req.Targets)
+	limit := act.limit
+	if req.Parallel > 0 {
+		limit = req.Parallel
+	}
+	var failed []error
+	for _, target := range req.Targets {
+		ids, err := s.Select(target, req.Cwd)
+		if err != nil {
+			failed = append(failed, err)
+			if len(req.Targets) > 1 {
+				tell(api.Event{Kind: api.EventInstance, Act: req.Act, Target: target, ID: -1, Error: errs.Wire(err)})
+			}
+			continue
+		}
+		tell(api.Event{Kind: api.EventTarget, Act: req.Act, Target: target, IDs: ids})
+		orders := make([]order, 0, len(ids))
+		for _, id := range ids {
+			orders = append(orders, order{id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited)})
+		}
+		failed = append(failed, s.begin(ctx, orders, limit, req.Act, tell)...)
+	}
+	return whole(failed, len(req.Targets) == 1)
+}
+
+// whole is the error of a request whose parts failed so. A single failure of
+// a request for a single thing is that failure.
+func whole(failed []error, single bool) error {
+	switch {
+	case len(failed) == 0:
+		return nil
+	case len(failed) == 1 && single:
+		return failed[0]
+	default:
+		return errParts
+	}
+}
+
+// inherit merges variables over what an instance inherited.
+func (s *Supervisor) inherit(vars map[string]string) func(*Supervisor, *instance) {
+	if vars == nil {
+		return nil
+	}
+	return func(s *Supervisor, in *instance) {
+		merged := maps.Clone(in.rec.Inherited.Vars)
+		if merged == nil {
+			merged = map[string]string{}
+		}
+		maps.Copy(merged, vars)
+		in.rec.Inherited = s.opts.Store.Intern(merged)
+	}
+}
+
+func (r result) err(act string) error {
+	if r.ok {
+		return nil
+	}
+	reason := r.reason
+	if reason == "" {
+		reason = "it is " + r.state.String()
+	}
+	kind := errs.Crashed
+	if r.name == "" {
+		kind = errs.NotFound
+	}
+	on := r.name
+	if on == "" {
+		on = fmt.Sprint(r.id)
+	}
+	return &errs.Error{Op: act, On: on, Kind: kind, Err: errors.New(reason)}
+}
+
+func (r result) event(act string) api.Event {
+	return api.Event{Kind: api.EventInstance, Act: act, ID: r.id, Name: r.name, OK: r.ok, Error: errs.Wire(r.err(act))}
+}
+
+// actSignal sends a signal to the first process of each running instance.
+func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell func(api.Event)) error {
+	sig, err := app.Signal(req.Signal)
+	if err != nil {
+		return &errs.Error{
+			Op: "send signal", On: req.Signal, Kind: errs.Invalid, Err: err, Hint: "SIGUSR2, USR2 or 12, for example",
+		}
+	}
+	var failed []error
+	for _, target := range req.Targets {
+		ids, err := s.Select(target, req.Cwd)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		tell(api.Event{Kind: api.EventTarget, Act: req.Act, Target: target, IDs: ids})
+		for _, id := range ids {
+			ev := api.Event{Kind: api.EventInstance, Act: req.Act, ID: id, OK: true}
+			if err := s.signalOne(ctx, id, sig, &ev); err != nil {
+				failed = append(failed, err)
+				ev.OK, ev.Error = false, errs.Wire(err)
+			}
+			tell(ev)
+		}
+	}
+	return whole(failed, len(req.Targets) == 1)
+}
+
+// Start puts apps into the table and starts them. An app whose name is there
+// gets the new Spec and is restarted.
+func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(api.Event)) error {
+	if len(req.Apps) == 0 {
+		return &errs.Error{Op: "start", Kind: errs.Invalid, Err: errors.New("no app was given")}
+	}
+	var bad []error
+	for i := range req.Apps {
+		bad = append(bad, app.Validate(&req.Apps[i]))
+	}
+	if err := errors.Join(bad...); err != nil { // nothing is started of a bad request
+		return &errs.Error{Op: "start", Kind: errs.Invalid, Err: err}
+	}
+	var orders []order
+	for i := range req.Apps {
+		spec := &req.Apps[i]
+		admitted := make(chan admission, 1)
+		s.mail.post(admit{spec: spec, inherited: req.Inherited, force: req.Force, answer: admitted})
+		select {
+		case a := <-admitted:
+			if a.err != nil {
+				return a.err
+			}
+			tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: spec.Name, IDs: a.ids, OK: a.added})
+			orders = append(orders, a.orders...)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	failed := s.begin(ctx, orders, req.Parallel, api.ActStart, tell)
+	return whole(failed, len(orders) == 1)
+}
+
+// begin gives orders, tells of each result, and watches what was started for
+// a moment.
+func (s *Supervisor) begin(ctx context.Context, orders []order, limit int, act string, tell func(api.Event)) (failed []error) {
+	var begun []*Row
+	s.run(ctx, orders, limit, func(r result) {
+		switch {
+		case !r.ok:
+			failed = append(failed, r.err(act))
+		case r.row != nil && r.state == lifecycle.Online:
+			begun = append(begun, r.row)
+		}
+		tell(r.event(act))
+	})
+	return append(failed, s.settle(ctx, begun, act, tell)...)
+}
+
+// admit puts an app into the table, or gives the instances of its name the
+// new Spec.
+type admit struct {
+	spec      *api.Spec
+	inherited map[string]string
+	force     bool
+	answer    chan<- admission
+}
+
+type admission struct {
+	ids    []int
+	added  bool
+	orders []order // what starts them
+	err    error
+}
+
+func (m admit) handle(s *Supervisor) {
+	env := s.opts.Store.Intern(m.inherited)
+	var a admission
+	for _, in := range s.sorted() {
+		if in.rec.Spec.Name == m.spec.Name && !m.force {
+			a.ids = append(a.ids, in.rec.ID)
+			a.orders = append(a.orders, order{id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, change: respec(m.spec, env)})
+		}
+	}
+	if len(a.ids) == 0 {
+		a.added = true
+		a.ids, a.err = s.add(m.spec, env, m.spec.Instances)
+		if m.spec.Autostart {
+			a.orders = starts(a.ids)
+		}
+	}
+	s.reply(func() { m.answer <- a })
+}
+
+func starts(ids []int) []order {
+	var orders []order
+	for _, id := range ids {
+		orders = append(orders, order{id: id, event: lifecycle.Start{}, goal: goalRunning})
+	}
+	return orders
+}
+
+func respec(spec *api.Spec, env *store.Environment) func(*Supervisor, *instance) {
+	return func(s *Supervisor, in *instance) {
+		in.rec.Inherited = env
+		s.setSpec(in, spec)
+		s.changed(in)
+	}
+}
+
+// add makes n new instances of an app, stopped. It makes none when the journal
+// cannot be written: an app that would be forgotten is not begun.
+func (s *Supervisor) add(spec *api.Spec, env *store.Environment, n int) ([]int, error) {
+	used := map[int]bool{}
+	for _, in := range s.table {
+		if in.rec.Spec.Name == spec.Name {
+			used[in.rec.Index] = true
+		}
+	}
+	var made []*instance
+	index := 0
+	for range n {
+		for used[index] { // the smallest number that is free, as PM2
+			index++
+		}
+		used[index] = true
+		in := s.newInstance(store.Record{
+			Serial: s.opts.Store.Serial(), ID: s.nextID, Index: index, Spec: spec, Inherited: env,
+		})
+		s.insert(in)
+		made = append(made, in)
+		if err := s.opts.Store.Put(in.rec); err != nil {
+			for _, in := range made {
+				s.remove(in)
+			}
+			return nil, err
+		}
+	}
+	ids := make([]int, 0, n)
+	for _, in := range made {
+		ids = append(ids, in.rec.ID)
+	}
+	return ids, nil
+}
+
+// Scale adds or removes instances of an app until there are as many as asked.
+func (s *Supervisor) Scale(ctx context.Context, req api.ScaleRequest, tell func(api.Event)) error {
+	ids, err := s.Select(req.Name, req.Cwd)
+	if err != nil {
+		return err
+	}
+	want := req.Count
+	if req.Relative {
+		want += len(ids)
+	}
+	switch {
+	case want < 1:
+		return &errs.Error{
+			Op: "scale", On: req.Name, Kind: errs.Invalid, Err: fmt.Errorf("it has %d instances and would have %d", len(ids), want),
+			Hint: "`tend delete` removes an app",
+		}
+	case want == len(ids):
+		return &errs.Error{Op: "scale", On: req.Name, Kind: errs.Invalid, Err: fmt.Errorf("it has %d instances already", want)}
+	case want < len(ids):
+		// The lowest ids go first, as in PM2.
+		return s.drop(ctx, ids[:len(ids)-want], tell)
+	}
+	admitted := make(chan admission, 1)
+	s.mail.post(grow{id: ids[0], by: want - len(ids), answer: admitted})
+	var a admission
+	select {
+	case a = <-admitted:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if a.err != nil {
+		return a.err
+	}
+	tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: req.Name, IDs: a.ids, OK: true})
+	failed := s.begin(ctx, a.orders, 0, api.ActStart, tell)
+	return whole(failed, len(a.ids) == 1)
+}
+
+// drop takes instances out of the table.
+func (s *Supervisor) drop(ctx context.Context, ids []int, tell func(api.Event)) error {
+	orders := make([]order, 0, len(ids))
+	for _, id := range ids {
+		orders = append(orders, order{id: id, event: lifecycle.Remove{}, goal: goalGone})
+	}
+	return whole(s.begin(ctx, orders, 0, api.ActDelete, tell), len(ids) == 1)
+}
+
+// grow adds instances of the app that an instance belongs to.
+type grow struct {
+	id, by int
+	answer chan<- admission
+}
+
+func (m grow) handle(s *Supervisor) {
+	in := s.table[m.id]
+	if in == nil {
+		m.answer <- admission{err: &errs.Error{Op: "scale", Kind: errs.NotFound, Err: errors.New("the app was just deleted")}}
+		return
+	}
+	ids, err := s.add(in.rec.Spec, in.rec.Inherited, m.by)
+	a := admission{ids: ids, added: true, orders: starts(ids), err: err}
+	s.reply(func() { m.answer <- a })
+}

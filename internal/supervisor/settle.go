@@ -1,0 +1,151 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"tend/api"
+	"tend/internal/errs"
+	"tend/internal/keeper/wire"
+	"tend/internal/logs"
+	"tend/internal/sysinfo"
+)
+
+// An app that dies while it boots was not started, whatever its pid was: who
+// started it is told. Nobody can tell when a boot is over, but a process that
+// has not run at all between two looks waits for something, and a booting one
+// does not. So a start is settled when the process sleeps through one pause,
+// and at the latest after settleLimit.
+const (
+	settlePause = 10 * time.Millisecond
+	settleLimit = 300 * time.Millisecond
+	// drainLimit bounds the wait for the last output of a process that ended.
+	drainLimit = 200 * time.Millisecond
+	lastLines  = 12
+)
+
+// settling is an instance that was just started.
+type settling struct {
+	row *Row   // as it was when it came online
+	ran uint64 // how long its process has run, at the last look
+}
+
+// settle watches instances that were just started, and returns an error for
+// each that ended at once.
+func (s *Supervisor) settle(ctx context.Context, begun []*Row, act string, tell func(api.Event)) (failed []error) {
+	young := make([]settling, 0, len(begun))
+	for _, row := range begun {
+		young = append(young, settling{row: row})
+	}
+	tick := time.NewTicker(settlePause)
+	defer tick.Stop()
+	for end := time.Now().Add(settleLimit); len(young) > 0 && time.Now().Before(end); {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return failed
+		}
+		now := s.byID()
+		young = slices.DeleteFunc(young, func(y settling) bool {
+			row := now[y.row.ID]
+			if s.crashed(row, y.row) {
+				err := s.crash(ctx, y.row, row)
+				failed = append(failed, err)
+				tell(api.Event{Kind: api.EventInstance, Act: act, ID: row.ID, Name: row.Name, Error: errs.Wire(err)})
+				return true
+			}
+			return row == nil || row.Key != y.row.Key || row.State != api.Online
+		})
+		for i := range young {
+			if young[i].asleep() {
+				young[i].row = nil
+			}
+		}
+		young = slices.DeleteFunc(young, func(y settling) bool { return y.row == nil })
+	}
+	return failed
+}
+
+// asleep tells whether the process has not run since the last look.
+func (y *settling) asleep() bool {
+	ran, state, err := sysinfo.RunTime(y.row.PID)
+	asleep := err == nil && state == 'S' && ran == y.ran
+	y.ran = ran
+	return asleep
+}
+
+// crashed tells whether the process of the launch that was begun has ended,
+// unless that is all it was to do. One that somebody stopped has not crashed.
+func (s *Supervisor) crashed(now, begun *Row) bool {
+	switch {
+	case now == nil, !now.Exited, now.State == api.Stopping:
+		return false
+	case now.State == api.Stopped:
+		return now.ExitCode != 0 || now.ExitSignal != "" || now.ExitUnknown
+	case now.State == api.Errored, now.State == api.Waiting:
+		return true
+	}
+	return now.Key != begun.Key && now.Restarts > begun.Restarts
+}
+
+func (s *Supervisor) byID() map[int]*Row {
+	m := map[int]*Row{}
+	for _, row := range s.View().Rows {
+		m[row.ID] = row
+	}
+	return m
+}
+
+// crash is the error of an app that ended at once, with its last lines.
+func (s *Supervisor) crash(ctx context.Context, was, now *Row) error {
+	how := fmt.Sprintf("exit code %d", now.ExitCode)
+	switch {
+	case now.ExitSignal != "":
+		how = now.ExitSignal
+	case now.ExitUnknown:
+		how = "exit code unknown"
+	}
+	e := &errs.Error{
+		Op: "start", On: was.Name, Kind: errs.Crashed,
+		Err:  fmt.Errorf("it ended at once (%s) and is %s", how, now.State),
+		Hint: fmt.Sprintf("`tend logs %s` shows its output, `tend describe %s` what it runs", was.Name, was.Name),
+	}
+	if now.State == api.Online || now.State == api.Launching {
+		e.Err = fmt.Errorf("it ended at once (%s) and is being restarted", how)
+	}
+	s.drained(ctx, was)
+	for _, path := range []string{was.ErrFile, was.OutFile} {
+		if lines, err := logs.Tail(path, lastLines); err == nil && len(lines) > 0 {
+			e.Lines = lines
+			break
+		}
+	}
+	return e
+}
+
+// drained waits, within bounds, until the output of an instance's launches
+// that ended is in its files.
+func (s *Supervisor) drained(ctx context.Context, was *Row) {
+	tick := time.NewTicker(settlePause)
+	defer tick.Stop()
+	for end := time.Now().Add(drainLimit); time.Now().Before(end); {
+		if !s.holds(wire.PipeName(was.Key, 1)) && !s.holds(wire.PipeName(was.Key, 2)) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Supervisor) holds(name string) bool {
+	_, ok := s.opts.Keeper.Held(name)
+	return ok
+}
+
+var errNotRunning = errors.New("it is not running")

@@ -1,0 +1,172 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+
+	"tend/internal/app"
+	"tend/internal/lifecycle"
+	"tend/internal/sysinfo"
+)
+
+// target is what work aside needs to know of a launch.
+type target struct {
+	serial uint64
+	launch uint64
+	key    string
+	root   int // pid of its first process
+	tree   bool
+	signal syscall.Signal
+}
+
+func (s *Supervisor) targetOf(in *instance) target {
+	sig, err := app.Signal(in.rec.Spec.StopSignal)
+	if err != nil {
+		sig = syscall.SIGINT // validated; a journal of another version may differ
+	}
+	return target{
+		serial: in.rec.Serial, launch: in.rec.Life.Live, key: in.rec.Key,
+		root: in.rec.Proc.PID, tree: in.rec.Spec.TreeKill, signal: sig,
+	}
+}
+
+// signal asks a launch to stop: what its first process started, deepest
+// first, then the process itself. Before the process is known nothing is done
+// and nothing answered; its Spawned brings the effect again.
+func (s *Supervisor) signal(in *instance) {
+	t := s.targetOf(in)
+	if t.root == 0 {
+		return
+	}
+	s.aside(func(ctx context.Context) {
+		done := map[int]uint64{}
+		for _, p := range s.members(ctx, t) {
+			done[p.PID] = p.Start
+			s.send(p, t.signal)
+		}
+		s.sendRoot(t, t.signal)
+		s.mail.post(asked{t.serial, t.launch, done})
+	})
+}
+
+// kill ends a launch and all it started.
+func (s *Supervisor) kill(in *instance) {
+	t := s.targetOf(in)
+	if t.root == 0 {
+		return
+	}
+	s.opts.Log.Warn("kill: it did not stop in time", "app", in.rec.Spec.Name, "instance", in.rec.ID, "pid", t.root)
+	s.aside(func(ctx context.Context) {
+		s.sendRoot(t, syscall.SIGKILL) // first: it must not start more
+		for _, p := range s.members(ctx, t) {
+			s.send(p, syscall.SIGKILL)
+		}
+	})
+}
+
+// sweep asks what a launch left behind to stop too, and waits for its end.
+func (s *Supervisor) sweep(in *instance) {
+	t, signaled := s.targetOf(in), in.signaled
+	s.aside(func(ctx context.Context) {
+		for {
+			left := s.members(ctx, t)
+			if ctx.Err() != nil {
+				return
+			}
+			if len(left) == 0 {
+				s.mail.post(happened{t.serial, lifecycle.Swept{Launch: t.launch}})
+				return
+			}
+			for _, p := range left {
+				if start, ok := signaled[p.PID]; !ok || start != p.Start {
+					s.send(p, t.signal)
+					if signaled == nil {
+						signaled = map[int]uint64{}
+					}
+					signaled[p.PID] = p.Start
+				}
+			}
+			for _, p := range left {
+				if err := sysinfo.WaitGone(ctx, p); err != nil {
+					s.opts.Log.Error("wait for a process", "pid", p.PID, "err", err)
+					return
+				}
+			}
+		}
+	})
+}
+
+// members are the processes of a launch beside its first one, as they are now.
+func (s *Supervisor) members(ctx context.Context, t target) []sysinfo.Proc {
+	if !t.tree || t.root == 0 {
+		return nil
+	}
+	table, err := s.opts.Scan.Scan(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.opts.Log.Error("look at the processes", "err", err)
+		}
+		return nil
+	}
+	keeper, _ := s.opts.Keeper.PID()
+	return table.Members(t.root, t.key, []int{keeper, 1}, s.roots.has)
+}
+
+func (s *Supervisor) send(p sysinfo.Proc, sig syscall.Signal) {
+	if err := sysinfo.SignalProcess(p, sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.opts.Log.Warn("signal", "pid", p.PID, "signal", app.SignalName(sig), "err", err)
+	}
+}
+
+func (s *Supervisor) sendRoot(t target, sig syscall.Signal) {
+	if err := s.opts.Keeper.Signal(t.key, sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.opts.Log.Warn("signal", "pid", t.root, "signal", app.SignalName(sig), "err", err)
+	}
+}
+
+// findStray deals with a launch whose keeper died before it answered. The
+// process may be there, without anybody to read its output and unknown to the
+// new keeper: it is ended before the launch is tried again, so that no two
+// ever run.
+func (s *Supervisor) findStray(in *instance, launch uint64) {
+	serial, key := in.rec.Serial, in.rec.Key
+	s.aside(func(ctx context.Context) {
+		for {
+			table, err := s.opts.Scan.Scan(ctx)
+			if err != nil {
+				s.opts.Log.Error("look for a process of a lost launch", "err", err)
+				return
+			}
+			strays := table.FindByUnique(key)
+			if len(strays) == 0 {
+				s.mail.post(respawn{serial, launch})
+				return
+			}
+			for _, p := range strays {
+				s.send(p, syscall.SIGKILL)
+			}
+			for _, p := range strays {
+				if sysinfo.WaitGone(ctx, p) != nil {
+					return
+				}
+			}
+		}
+	})
+}
+
+// respawn asks again for a launch of which nothing is there.
+type respawn struct{ serial, launch uint64 }
+
+func (m respawn) handle(s *Supervisor) {
+	in := s.serial[m.serial]
+	if in == nil || in.rec.Life.Live != m.launch {
+		return
+	}
+	if in.rec.Life.State == lifecycle.Stopping {
+		s.step(in, lifecycle.SpawnFailed{Launch: m.launch, Reason: "it was stopped before it started"})
+		return
+	}
+	s.spawn(in, m.launch)
+}
