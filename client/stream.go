@@ -1,0 +1,78 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"tend/api"
+)
+
+// Start adds apps to the table and starts them. Like for every request that is
+// answered by a stream, each is called for each event but the last, in order,
+// and may be nil; the error is that of the last event.
+func (c *Client) Start(ctx context.Context, req api.StartRequest, each func(api.Event)) error {
+	return c.stream(ctx, "apps", req, each)
+}
+
+// Act does one thing to every instance that the targets name, target after
+// target, up to the first that fails.
+func (c *Client) Act(ctx context.Context, req api.ActRequest, each func(api.Event)) error {
+	return c.stream(ctx, "instances", req, each)
+}
+
+// Scale changes the number of instances of an app.
+func (c *Client) Scale(ctx context.Context, req api.ScaleRequest, each func(api.Event)) error {
+	return c.stream(ctx, "scale", req, each)
+}
+
+// Resurrect starts the apps of the dump file that are not in the table.
+func (c *Client) Resurrect(ctx context.Context, each func(api.Event)) error {
+	return c.stream(ctx, "resurrect", struct{}{}, each)
+}
+
+// Kill stops every app, then the daemon and its keeper.
+func (c *Client) Kill(ctx context.Context, each func(api.Event)) error {
+	return c.stream(ctx, "kill", struct{}{}, each)
+}
+
+func (c *Client) stream(ctx context.Context, path string, body any, each func(api.Event)) error {
+	res, err := c.do(ctx, http.MethodPost, path, nil, body)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		var ev api.Event
+		if err := json.Unmarshal(lines.Bytes(), &ev); err != nil {
+			if lines.Scan() {
+				return fmt.Errorf("read an event: %w", err)
+			}
+			return c.lost(ctx, lines.Err()) // a daemon that died leaves a torn last line
+		}
+		if ev.Kind == api.EventDone {
+			if ev.Error != nil {
+				return ev.Error
+			}
+			return nil
+		}
+		if each != nil {
+			each(ev)
+		}
+	}
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return &api.Error{
+			Op: "read", On: "an event", Kind: "internal",
+			Message: fmt.Sprintf("it is longer than %d bytes", maxLine),
+		}
+	}
+	return c.lost(ctx, lines.Err())
+}

@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"tend/api"
+	"tend/internal/errs"
+)
+
+// nothing refuses arguments. PM2 ignores them with most commands; with those
+// that write or stop everything, it does not.
+func nothing(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return invalid("run", cmd.Name(), usageHint(cmd), fmt.Errorf("unknown argument %q", args[0]))
+}
+
+// needs wants the arguments that are named, and ignores others, as PM2 does.
+func needs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= len(names) {
+			return nil
+		}
+		return invalid("run", cmd.Name(), usageHint(cmd), fmt.Errorf("missing required argument %q", names[len(args)]))
+	}
+}
+
+func usageHint(cmd *cobra.Command) string { return "usage: " + cmd.Root().Name() + " " + cmd.Use }
+
+// named are the instances that have this name, or this id when none has the
+// name.
+func named(list []api.Instance, target string) []api.Instance {
+	var byName, byID []api.Instance
+	for _, in := range list {
+		if in.Name == target {
+			byName = append(byName, in)
+		}
+		if fmt.Sprint(in.ID) == target {
+			byID = append(byID, in)
+		}
+	}
+	if len(byName) > 0 {
+		return byName
+	}
+	return byID
+}
+
+func notFound(op, target string) error {
+	return &errs.Error{
+		Op: op, On: target, Kind: errs.NotFound, Err: errors.New("no app has this name or id"),
+		Hint: "`tend ls` shows what there is",
+	}
+}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// arity is how many values an option takes.
+type arity int
+
+const (
+	unknownOption arity = iota
+	noValue
+	oneValue
+	anyValue       // the next word, unless it looks like an option
+	optionalNumber // the next word, if it is a number
+)
+
+// normalise makes of args what pflag reads as PM2 reads args, and what came
+// after "--" apart. Options may stand before and after the command; one that
+// takes a value, or may take one, gets it behind a "="; the words that are left
+// are the command, and the others behind a "--" of their own, so that "-2" can
+// be one. arityOf says what the option of a command takes, "" being none yet.
+func normalise(args []string, arityOf func(command, option string) arity) (words, rest []string) {
+	var command string
+	var options, others []string
+	eaten := -1 // of options, the last that took a word it could do without
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			rest = args[i+1:]
+			break
+		}
+		if !isOption(arg) || command == "scale" && isNumber(arg) {
+			if command == "" {
+				command = arg
+			} else {
+				others = append(others, arg)
+			}
+			continue
+		}
+		name, takes := splitOption(arg, func(name string) arity { return arityOf(command, name) })
+		next := ""
+		if i+1 < len(args) {
+			next = args[i+1]
+		}
+		switch {
+		case takes == oneValue && next != "" && next != "--",
+			takes == anyValue && next != "" && !isOption(next),
+			takes == optionalNumber && isNumber(next):
+			if takes == anyValue {
+				eaten = len(options)
+			}
+			arg = name + "=" + next
+			i++
+		}
+		options = append(options, arg)
+	}
+	// `start --watch app.js` has something to start.
+	if command != "" && len(others) == 0 && eaten >= 0 {
+		name, word, _ := strings.Cut(options[eaten], "=")
+		options[eaten] = name
+		others = append(others, word)
+	}
+	if command == "" {
+		return options, rest
+	}
+	words = append([]string{command}, options...)
+	if len(others) > 0 {
+		words = append(append(words, "--"), others...)
+	}
+	return words, rest
+}
+
+// splitOption is the option in arg that may take the next word, and what it
+// takes: noValue when its value stands in arg. Of "-fi" that is "-fi" and what
+// -i takes.
+func splitOption(arg string, arityOf func(string) arity) (string, arity) {
+	if strings.Contains(arg, "=") {
+		return arg, noValue
+	}
+	if strings.HasPrefix(arg, "--") {
+		return arg, arityOf(arg[2:])
+	}
+	for i := 1; i < len(arg); i++ {
+		if a := arityOf(arg[i : i+1]); a >= oneValue {
+			if i+1 < len(arg) {
+				return arg, noValue
+			}
+			return arg, a
+		}
+	}
+	return arg, noValue
+}
+
+// isOption tells options from words; a lone "-" is a word.
+func isOption(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
+
+func isNumber(arg string) bool {
+	_, err := strconv.Atoi(arg)
+	return err == nil
+}
+
+// arities reads what options take from the grammar itself. Options of one
+// letter are looked up as such.
+func arities(root *cobra.Command) func(command, option string) arity {
+	return func(command, option string) arity {
+		sets := []*pflag.FlagSet{root.PersistentFlags()}
+		if cmd, _, err := root.Find([]string{command}); err == nil && command != "" {
+			sets = append(sets, cmd.Flags())
+		}
+		for _, set := range sets {
+			f := set.Lookup(option)
+			if len(option) == 1 {
+				f = set.ShorthandLookup(option)
+			}
+			switch {
+			case f == nil:
+			case f.Value.Type() == "bool":
+				return noValue
+			case f.NoOptDefVal == "":
+				return oneValue
+			case f.Name == "max-restarts":
+				return optionalNumber
+			default:
+				return anyValue
+			}
+		}
+		return unknownOption
+	}
+}

@@ -1,0 +1,149 @@
+// Package cli is tend's command line: PM2's commands, options and output, one
+// file a command.
+//
+// It resolves what a person typed into complete requests, asks the daemon
+// through package client, and prints. It decides nothing about apps, and it
+// never exits: Main returns the code.
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"tend/internal/errs"
+	"tend/internal/home"
+)
+
+// Env is what a command has of the world.
+type Env struct {
+	Program string // the name it was called by: "tend", or "pm2"
+	Version string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Cwd     string
+	Width   int      // columns of the terminal on Stdout; 0 when it is none
+	Color   bool     // see Colored
+	Environ []string // as os.Environ gives it
+	Home    home.Dir
+
+	// Launch makes sure that a daemon runs, and tells whether it started one.
+	Launch func(ctx context.Context) (spawned bool, err error)
+	// Binaries are the absolute paths of tend-daemon and tend-keeper on disk.
+	Binaries func() (daemon, keeper string, err error)
+
+	// What belongs to one call of Main.
+	out  *bufio.Writer // Stdout
+	raw  io.Writer     // Stdout, also when --silent mutes the rest
+	rest []string      // what came after "--"
+}
+
+// Getenv is the value of a variable of Environ, "" where there is none.
+func (e *Env) Getenv(name string) string {
+	// The last one wins, as in a shell.
+	for _, kv := range slices.Backward(e.Environ) {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// The exit codes.
+const (
+	codeOK          = 0
+	codeFailed      = 1
+	codeInterrupted = 130 // as a shell says of a program that SIGINT ended
+)
+
+// Ends of a command that need no more words.
+var (
+	errUsage = errors.New("usage was printed because something was wrong")
+	errDone  = errors.New("nothing is left to do")
+)
+
+// Main runs the command that args (without the program's name) ask for and
+// returns the exit code.
+func Main(ctx context.Context, args []string, world *Env) int {
+	env := *world
+	env.raw = env.Stdout
+	env.out = bufio.NewWriterSize(env.Stdout, 64<<10)
+	code := env.run(ctx, args)
+	if err := env.out.Flush(); err != nil && code == codeOK && !errors.Is(err, syscall.EPIPE) {
+		env.report(err)
+		code = codeFailed
+	}
+	return code
+}
+
+func (e *Env) run(ctx context.Context, args []string) int {
+	root := newRoot(e)
+	words, rest := normalise(args, arities(root))
+	e.rest = rest
+	root.SetArgs(words)
+	return e.code(root.ExecuteContext(ctx))
+}
+
+func (e *Env) code(err error) int {
+	switch {
+	case err == nil, errors.Is(err, errDone), errors.Is(err, syscall.EPIPE): // whoever read our output has seen enough
+		return codeOK
+	case errors.Is(err, errUsage):
+		return codeFailed
+	case errors.Is(err, context.Canceled):
+		return codeInterrupted
+	}
+	e.report(err)
+	return codeFailed
+}
+
+// newRoot is the whole grammar.
+func newRoot(env *Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:           env.Program,
+		Short:         "a process manager",
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				env.usage(env.Stderr, cmd)
+				return errUsage
+			}
+			return env.unknownCommand(cmd, args[0])
+		},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetOut(env.out)
+	root.SetErr(env.Stderr)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { env.usage(env.out, cmd) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &errs.Error{Kind: errs.Invalid, Err: err, Hint: "`" + cmd.CommandPath() + " --help` lists the options"}
+	})
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) }
+	defineOptions(root.PersistentFlags())
+	root.AddCommand(
+		newStart(env), newStop(env), newRestart(env), newDelete(env), newReset(env), newScale(env), newSendSignal(env),
+		newList(env), newJlist(env), newPrettylist(env), newDescribe(env), newEnv(env), newID(env), newPid(env), newPing(env),
+		newLogs(env), newFlush(env), newReloadLogs(env),
+		newSave(env), newResurrect(env), newKill(env), newUpdate(env),
+	)
+	return root
+}
+
+func (e *Env) unknownCommand(root *cobra.Command, word string) error {
+	hint := "`" + e.Program + " --help` lists the commands"
+	if near := root.SuggestionsFor(word); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return &errs.Error{Op: "find command", On: word, Kind: errs.NotFound, Err: errors.New("command not found"), Hint: hint}
+}

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"tend/api"
+	"tend/client"
+)
+
+// Connect is a client of the daemon. Where none runs it starts one when spawn
+// is set, and otherwise returns client.ErrAbsent.
+func (e *Env) Connect(ctx context.Context, spawn bool) (*client.Client, error) {
+	c := client.New(e.Home.Socket())
+	pong, err := c.Ping(ctx)
+	if spawn && errors.Is(err, client.ErrAbsent) {
+		pong, err = e.spawn(ctx, c)
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	if pong.Version != "" && pong.Version != e.Version {
+		e.warn("the daemon is version %s and this is %s; `%s update` brings it to this one", pong.Version, e.Version, e.Program)
+	}
+	return c, nil
+}
+
+func (e *Env) spawn(ctx context.Context, c *client.Client) (api.Pong, error) {
+	spawned, err := e.Launch(ctx)
+	if err != nil {
+		return api.Pong{}, err
+	}
+	pong, err := c.Ping(ctx)
+	if err == nil && spawned && e.Getenv("PM2_DISCRETE_MODE") == "" {
+		e.note("Started the daemon, pid %d, home %s", pong.PID, e.Home)
+	}
+	return pong, err
+}
+
+// with runs do with a client of the daemon, which is started where none runs.
+func (e *Env) with(ctx context.Context, do func(*client.Client) error) error {
+	c, err := e.Connect(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return do(c)
+}

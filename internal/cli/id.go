@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"tend/client"
+	"tend/internal/pm2env"
+)
+
+func newID(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "id <name>", Short: "print the ids of an app", Args: needs("name"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runID(cmd.Context(), env, args[0]) },
+	}
+}
+
+func runID(ctx context.Context, env *Env, name string) error {
+	return env.with(ctx, func(c *client.Client) error {
+		list, err := c.Instances(ctx, client.Query{})
+		if err != nil {
+			return err
+		}
+		ids := []int{}
+		for _, in := range list {
+			if in.Name == name {
+				ids = append(ids, in.ID)
+			}
+		}
+		env.print("%s\n", pm2env.Inspect(ids))
+		return nil
+	})
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"tend/api"
+	"tend/client"
+)
+
+type listOptions struct {
+	mini  bool
+	sort  string
+	watch bool
+}
+
+func newList(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Aliases: []string{"ls", "l", "ps", "status"}, Short: "list the instances",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runList(cmd.Context(), env, listing(cmd.Flags()))
+		},
+	}
+}
+
+// listing are the options of every command that ends with the list.
+func listing(set *pflag.FlagSet) listOptions {
+	return listOptions{mini: on(set, "mini-list"), sort: str(set, "sort"), watch: set.Changed("watch")}
+}
+
+func runList(ctx context.Context, env *Env, opts listOptions) error {
+	if opts.watch {
+		return invalid("list", "--watch", "`watch "+env.Program+" ls` does it", errors.New("it is not supported yet"))
+	}
+	return env.with(ctx, func(c *client.Client) error { return env.list(ctx, c, opts) })
+}
+
+// list prints the list of everything.
+func (e *Env) list(ctx context.Context, c *client.Client, opts listOptions) error {
+	list, err := c.Instances(ctx, client.Query{})
+	if err != nil {
+		return err
+	}
+	return e.write(e.appendList(nil, list, opts, time.Now()))
+}
+
+func (e *Env) appendList(dst []byte, list []api.Instance, opts listOptions, now time.Time) []byte {
+	if opts.mini {
+		return appendMini(dst, list, now)
+	}
+	return e.appendTable(dst, sorted(list, opts.sort), now)
+}
+
+// write prints text as it is.
+func (e *Env) write(text []byte) error {
+	_, err := e.out.Write(text)
+	return err
+}

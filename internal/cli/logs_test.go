@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tend/api"
+)
+
+// logged is a world with two apps that have written something.
+func logged(t *testing.T) (*Env, *fakeDaemon) {
+	t.Helper()
+	env := world(t)
+	file := func(name string, age time.Duration, text string) string {
+		path := write(t, env, name, text)
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	d := &fakeDaemon{instances: []api.Instance{
+		{ID: 0, Name: "tick", OutFile: file("tick-out.log", time.Hour, "one\ntwo\nthree\n"), ErrFile: file("tick-err.log", time.Minute, "oops\n")},
+		{ID: 1, Name: "a-long-name", OutFile: file("long.log", time.Second, "x\n"), ErrFile: os.DevNull},
+	}}
+	if err := os.WriteFile(env.Home.Log(), []byte("daemon line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return env, d
+}
+
+func TestLogsTail(t *testing.T) {
+	tests := map[string]struct{ args, stdout, stderr string }{
+		"of all": {
+			args: "logs --nostream --lines 2",
+			stdout: `[TAILING] Tailing last 2 lines for [all] processes (change the value with --lines option)
+HOME/tend.log last 2 lines:
+tend       | daemon line
+
+CWD/tick-out.log last 2 lines:
+0|tick     | two
+0|tick     | three
+
+CWD/tick-err.log last 2 lines:
+0|tick     | oops
+
+CWD/long.log last 2 lines:
+1|a-long-… | x
+
+`,
+		},
+		"of one stream": {
+			args: "logs all --nostream --err",
+			stdout: `[TAILING] Tailing last 15 lines for [all] processes (change the value with --lines option)
+CWD/tick-err.log last 15 lines:
+0|tick     | oops
+
+`,
+		},
+		"raw": {
+			args:   "logs --raw --nostream --lines 1",
+			stderr: "oops\n",
+			stdout: `[TAILING] Tailing last 1 lines for [all] processes (change the value with --lines option)
+CWD/tick-out.log last 1 lines:
+three
+
+CWD/tick-err.log last 1 lines:
+
+CWD/long.log last 1 lines:
+x
+
+`,
+		},
+		"of no line": {args: "logs --nostream --lines 0"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			env, d := logged(t)
+			r := try(t, env, d, strings.Fields(tt.args)...)
+			if r.code != 0 {
+				t.Fatalf("got %+v", r)
+			}
+			got := strings.NewReplacer(env.Cwd, "CWD", string(env.Home), "HOME").Replace(r.stdout)
+			if diff := cmp.Diff(got, tt.stdout); diff != "" {
+				t.Errorf("stdout (-got +want):\n%s", diff)
+			}
+			if diff := cmp.Diff(r.stderr, tt.stderr); diff != "" {
+				t.Errorf("stderr (-got +want):\n%s", diff)
+			}
+		})
+	}
+}
+
+// notifier is a buffer that tells when it holds a text.
+type notifier struct {
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	wait map[string]chan struct{}
+}
+
+func (n *notifier) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.buf.Write(p)
+	for text, ch := range n.wait {
+		if strings.Contains(n.buf.String(), text) {
+			close(ch)
+			delete(n.wait, text)
+		}
+	}
+	return len(p), nil
+}
+
+func (n *notifier) until(t *testing.T, text string) {
+	t.Helper()
+	ch := make(chan struct{})
+	n.mu.Lock()
+	if strings.Contains(n.buf.String(), text) {
+		n.mu.Unlock()
+		return
+	}
+	if n.wait == nil {
+		n.wait = make(map[string]chan struct{})
+	}
+	n.wait[text] = ch
+	n.mu.Unlock()
+	select {
+	case <-ch:
+	case <-time.After(10 * time.Second):
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		t.Fatalf("no %q in %q", text, n.buf.String())
+	}
+}
+
+func TestLogsFollow(t *testing.T) {
+	env, d := logged(t)
+	d.pong = api.Pong{PID: 1, Version: "v1"}
+	serve(t, env, d)
+	out := &notifier{}
+	env.Stdout = out
+	ctx, interrupt := context.WithCancel(t.Context())
+	code := make(chan int)
+	go func() { code <- Main(ctx, []string{"logs", "tick"}, env) }()
+	out.until(t, "three\n")
+	appendTo(t, env, "tick-out.log", "four\n\nfive\n")
+	out.until(t, "0|tick  | four\n0|tick  | five\n")
+	interrupt()
+	if got := <-code; got != 0 {
+		t.Errorf("got code %d after an interrupt, want 0", got)
+	}
+}
+
+func appendTo(t *testing.T, env *Env, name, text string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(env.Cwd, name), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLogsOfNothing(t *testing.T) {
+	env, d := logged(t)
+	d.refuse = map[string]*api.Error{"instances": {Op: "find", On: "nosuch", Kind: "not_found", Message: "no such app"}}
+	if r := try(t, env, d, "logs", "nosuch"); r.code != 0 || r.stderr != "[tend][WARN] find nosuch: no such app\n" {
+		t.Errorf("got %+v, want a warning and code 0", r)
+	}
+}

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"tend/api"
+	"tend/internal/errs"
+	"tend/internal/pm2env"
+)
+
+// style is what switches a colour or a weight on; ansiReset ends each.
+type style string
+
+const (
+	styleBold    style = "\x1b[1m"
+	styleGrey    style = "\x1b[90m"
+	styleRed     style = "\x1b[31m"
+	styleGreen   style = "\x1b[32m"
+	styleYellow  style = "\x1b[33m"
+	styleBlue    style = "\x1b[34m"
+	styleCyan    style = "\x1b[36m"
+	styleInverse style = "\x1b[1;7m"
+
+	boldRed   style = "\x1b[1;31m"
+	boldGreen style = "\x1b[1;32m"
+	boldBlue  style = "\x1b[1;34m"
+	boldCyan  style = "\x1b[1;36m"
+
+	ansiReset = "\x1b[0m"
+)
+
+// Colored tells whether output is coloured: on a terminal, or where
+// FORCE_COLOR asks for it, and never where NO_COLOR forbids it.
+func Colored(terminal bool, getenv func(string) string) bool {
+	if getenv("NO_COLOR") != "" {
+		return false
+	}
+	if force := getenv("FORCE_COLOR"); force != "" {
+		return force != "0"
+	}
+	return terminal && getenv("TERM") != "dumb"
+}
+
+func (e *Env) paint(s style, text string) string {
+	if !e.Color {
+		return text
+	}
+	return string(s) + text + ansiReset
+}
+
+// print writes to standard output. An error of it stays with the writer until
+// Main flushes it.
+func (e *Env) print(format string, args ...any) { fmt.Fprintf(e.out, format, args...) }
+
+// tag is the name that stands before each line of progress.
+func (e *Env) tag() string {
+	if e.Program == "pm2" {
+		return "[PM2]"
+	}
+	return "[tend]"
+}
+
+// info tells what is being done, at once.
+func (e *Env) info(format string, args ...any) {
+	e.line(e.out, styleGreen, e.tag(), fmt.Sprintf(format, args...))
+}
+
+// note is an info that stays out of output that programs read.
+func (e *Env) note(format string, args ...any) {
+	e.line(e.Stderr, styleGreen, e.tag(), fmt.Sprintf(format, args...))
+}
+
+// warn tells what a person should know.
+func (e *Env) warn(format string, args ...any) {
+	e.line(e.Stderr, styleYellow, e.tag()+"[WARN]", fmt.Sprintf(format, args...))
+}
+
+// fail tells what went wrong with one of several things.
+func (e *Env) fail(format string, args ...any) {
+	e.line(e.Stderr, styleRed, e.tag()+"[ERROR]", fmt.Sprintf(format, args...))
+}
+
+// line prints a line of progress, no wider than the terminal.
+func (e *Env) line(w io.Writer, s style, tag, text string) {
+	if e.Width > 0 {
+		text, _ = fit(text, max(e.Width-len(tag)-1, 1))
+	}
+	fmt.Fprintln(w, e.paint(s, tag)+" "+text)
+	_ = e.out.Flush() // an error stays with the writer until Main sees it
+}
+
+// report prints an error: what was being done, what a person can do about it,
+// and the last lines of an app that died.
+func (e *Env) report(err error) {
+	_ = e.out.Flush() // an error stays with the writer, and another is being told
+	w := errs.Wire(err)
+	program := e.Program + ": "
+	margin := strings.Repeat(" ", len(program))
+	tag := program
+	if e.Program == "pm2" {
+		tag = "[PM2][ERROR] "
+	}
+	var b strings.Builder
+	b.WriteString(e.paint(styleRed, strings.TrimSpace(tag)) + " ")
+	b.WriteString(strings.ReplaceAll(w.Error(), "\n", "\n"+margin) + "\n")
+	if w.Hint != "" {
+		b.WriteString(margin + strings.ReplaceAll(w.Hint, "\n", "\n"+margin) + "\n")
+	}
+	if len(w.Lines) > 0 {
+		b.WriteString(margin + "its last lines:\n")
+	}
+	for _, l := range w.Lines {
+		b.WriteString(margin + e.paint(styleGrey, "| ") + harmless(l) + "\n")
+	}
+	_, _ = io.WriteString(e.Stderr, b.String()) // there is nobody left to tell
+}
+
+// progress prints the events of a request as PM2 words them.
+func (e *Env) progress(ev api.Event) {
+	switch ev.Kind {
+	case api.EventTarget:
+		e.info("Applying action %s on app [%s](ids: %s)", action(ev.Act), ev.Target, pm2env.Inspect(ev.IDs))
+	case api.EventInstance:
+		e.done(ev)
+	case api.EventApp:
+		e.info("App [%s] launched (%s)", ev.Name, counted(len(ev.IDs), "instance"))
+	case api.EventNote:
+		e.warn("%s", ev.Message)
+	}
+}
+
+// done tells how the work on one instance ended.
+func (e *Env) done(ev api.Event) {
+	if ev.Error != nil || !ev.OK {
+		text := ev.Message
+		if ev.Error != nil {
+			text = ev.Error.Error()
+		}
+		e.fail("[%s](%d) ✗ %s", ev.Name, ev.ID, text)
+		return
+	}
+	e.info("[%s](%d) ✓", ev.Name, ev.ID)
+}
+
+// action is a verb as PM2 shows it.
+func action(act string) string {
+	switch act {
+	case api.ActReset, api.ActSignal, "":
+		return act
+	}
+	return act + "ProcessId"
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// moment is a time of the API, milliseconds since the epoch.
+func moment(ms int64) time.Time { return time.UnixMilli(ms) }

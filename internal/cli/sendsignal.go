@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"tend/api"
+	"tend/client"
+	"tend/internal/app"
+)
+
+type signalOptions struct {
+	signal, target string
+	listing        listOptions
+}
+
+func newSendSignal(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "sendSignal <signal> <id|name>", Aliases: []string{"sendsignal"}, Short: "send a signal to an app",
+		Args: needs("signal", "id|name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runSendSignal(cmd.Context(), env, signalOptions{args[0], args[1], listing(cmd.Flags())})
+		},
+	}
+}
+
+func runSendSignal(ctx context.Context, env *Env, opts signalOptions) error {
+	if _, err := app.Signal(opts.signal); err != nil {
+		return invalid("send signal", opts.signal, "", err)
+	}
+	what := "name"
+	if _, err := strconv.Atoi(opts.target); err == nil {
+		what = "id"
+	}
+	return env.with(ctx, func(c *client.Client) error {
+		env.info("Sending signal to process %s %s", what, opts.target)
+		req := api.ActRequest{Act: api.ActSignal, Targets: []string{opts.target}, Cwd: env.Cwd, Signal: opts.signal}
+		err := c.Act(ctx, req, func(ev api.Event) {
+			if ev.Kind == api.EventNote || ev.Kind == api.EventInstance && !ev.OK {
+				env.progress(ev)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		env.info("Successfully sent signal %s to process %s %s", opts.signal, what, opts.target)
+		return env.list(ctx, c, opts.listing)
+	})
+}

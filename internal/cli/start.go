@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"tend/api"
+	"tend/client"
+	"tend/internal/config"
+	"tend/internal/errs"
+)
+
+// startOptions are what start and restart are asked for.
+type startOptions struct {
+	targets   []string
+	args      []string      // of the app, from behind "--"
+	fields    config.Fields // the options that describe an app
+	file      config.Options
+	ignored   []string // the options among fields that a configuration file does not heed
+	unsettled func(target string) error
+	watch     bool
+	force     bool
+	updateEnv bool
+	attach    bool
+	parallel  int
+	listing   listOptions
+
+	// present keeps to the apps of a file that are in the list.
+	present bool
+	// started are the targets that the logs are followed of.
+	started *[]string
+}
+
+func newStart(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "start [script|file|name|id|-...]", Short: "start scripts, commands, or the apps of a file",
+		Example: "  " + env.Program + " start api.js -i max          a node script on every core\n" +
+			"  " + env.Program + " start ./server -- --port 80  a program with arguments\n" +
+			"  " + env.Program + " start \"npm run dev\" -n dev   a command\n" +
+			"  " + env.Program + " start ecosystem.config.js    the apps of a file",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts, err := parseStart(env, cmd.Flags(), args)
+			if err != nil {
+				return err
+			}
+			return runStart(cmd.Context(), env, opts)
+		},
+	}
+}
+
+func parseStart(env *Env, set *pflag.FlagSet, targets []string) (startOptions, error) {
+	parallel, err := number(set, "parallel")
+	return startOptions{
+		targets: targets, args: env.rest, fields: fields(set), file: fileOptions(set), ignored: ignoredByFiles(set),
+		unsettled: func(target string) error { return unsettled(set, target) },
+		watch:     set.Changed("watch"), force: on(set, "force"), updateEnv: on(set, "update-env"),
+		attach: on(set, "attach"), parallel: parallel, listing: listOptions{on(set, "mini-list"), str(set, "sort"), false},
+		started: new([]string),
+	}, err
+}
+
+// ignoredByFiles are the options in set that only scripts heed.
+func ignoredByFiles(set *pflag.FlagSet) []string {
+	return slices.DeleteFunc(describing(set), func(o string) bool {
+		return slices.Contains([]string{"--cwd", "--uid", "--gid", "--user", "--namespace", "--watch"}, o)
+	})
+}
+
+func runStart(ctx context.Context, env *Env, opts startOptions) error {
+	if len(opts.targets) == 0 {
+		opts.targets = []string{env.defaultFile()}
+	}
+	return env.with(ctx, func(c *client.Client) error {
+		for _, t := range opts.targets {
+			var err error
+			if t == "-" || config.IsFile(t) {
+				err = env.startFile(ctx, c, t, opts)
+			} else {
+				err = env.startTarget(ctx, c, t, opts)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return env.conclude(ctx, c, opts)
+	})
+}
+
+// defaultFile is the configuration file in the current directory. PM2 knows
+// only the first name.
+func (e *Env) defaultFile() string {
+	all := []string{
+		"ecosystem.config.js", "ecosystem.config.cjs", "ecosystem.config.mjs", "ecosystem.config.ts",
+		"ecosystem.json", "ecosystem.yaml", "ecosystem.yml", "ecosystem.toml",
+	}
+	for _, name := range all {
+		if e.exists(name) {
+			return name
+		}
+	}
+	return all[0]
+}
+
+func (e *Env) exists(path string) bool {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(e.Cwd, path)
+	}
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// startTarget starts what is no file of configuration: something in the list,
+// or a script.
+func (e *Env) startTarget(ctx context.Context, c *client.Client, target string, opts startOptions) error {
+	if opts.file.EnvName != "" {
+		return invalid("start", target, "variables of one environment stand in a file, as env_"+opts.file.EnvName,
+			errors.New("--env works with a configuration file only"))
+	}
+	list, err := c.Instances(ctx, client.Query{})
+	if err != nil {
+		return err
+	}
+	if found := e.known(target, list); len(found) > 0 || isNumber(target) || target == "all" {
+		act := api.ActStart
+		if slices.ContainsFunc(found, running) {
+			act = api.ActRestart
+		}
+		if err := e.actOn(ctx, c, act, target, opts); err != nil {
+			return err
+		}
+		e.info("Process successfully started")
+		return nil
+	}
+	return e.startScript(ctx, c, target, list, opts)
+}
+
+// known are the instances that a target of start means. A word that may be a
+// script as well means what is in the list; a path means a script.
+func (e *Env) known(target string, list []api.Instance) []api.Instance {
+	pattern := len(target) > 2 && strings.HasPrefix(target, "/") && strings.HasSuffix(target, "/")
+	path := !pattern && strings.Contains(target, "/")
+	if path || filepath.Ext(target) != "" && e.exists(target) {
+		return nil
+	}
+	if pattern || target == "all" {
+		return list
+	}
+	for _, match := range []func(api.Instance) bool{
+		func(in api.Instance) bool { return in.Name == target },
+		func(in api.Instance) bool { return in.Namespace == target },
+		func(in api.Instance) bool { return strconv.Itoa(in.ID) == target },
+	} {
+		if found := slices.DeleteFunc(slices.Clone(list), func(in api.Instance) bool { return !match(in) }); len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+// running tells that in has a process, or will have one by itself.
+func running(in api.Instance) bool {
+	switch in.State {
+	case api.Launching, api.Online, api.Waiting:
+		return true
+	case api.Stopping, api.Stopped, api.Errored:
+	}
+	return false
+}
+
+// actOn starts or restarts what is in the list.
+func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, opts startOptions) error {
+	if err := opts.unsettled(target); err != nil {
+		return err
+	}
+	req := api.ActRequest{Act: act, Targets: []string{target}, Cwd: e.Cwd, Parallel: opts.parallel}
+	if opts.updateEnv {
+		req.Inherited = e.inherited()
+	}
+	*opts.started = append(*opts.started, target)
+	return c.Act(ctx, req, e.progress)
+}
+
+func (e *Env) startScript(ctx context.Context, c *client.Client, script string, list []api.Instance, opts startOptions) error {
+	f := config.Fields{"script": script}
+	for name, value := range opts.fields {
+		f[name] = value
+	}
+	if len(opts.args) > 0 {
+		f["args"] = opts.args
+	}
+	spec, warnings, err := config.Resolve(e.context(), "command line", f, opts.file)
+	e.warnAll(warnings)
+	if err != nil {
+		return err
+	}
+	req := api.StartRequest{Inherited: e.inherited(), Apps: []api.Spec{spec}, Force: opts.force, Parallel: opts.parallel}
+	for _, in := range list {
+		switch {
+		case in.Name != spec.Name:
+		case in.Script != spec.Script:
+			// Two directories may each have an index.js: they are two apps of
+			// one name, and starting the one must not replace the other.
+			req.Force = true
+		case running(in) && !opts.force:
+			return &errs.Error{
+				Op: "start", On: script, Kind: errs.Exists, Err: errors.New("the script runs already, as " + in.Name),
+				Hint: "restart it, give the new one another --name, or start it once more with -f",
+			}
+		}
+	}
+	*opts.started = append(*opts.started, spec.Name)
+	e.info("Starting %s in %s_mode (%s)", spec.Script, spec.Mode, counted(spec.Instances, "instance"))
+	err = c.Start(ctx, req, func(ev api.Event) {
+		if ev.Kind == api.EventNote || ev.Kind == api.EventInstance && !ev.OK {
+			e.progress(ev)
+		}
+	})
+	if err == nil {
+		e.info("Done.")
+	}
+	return err
+}
+
+func (e *Env) warnAll(warnings []string) {
+	for _, w := range warnings {
+		e.warn("%s", w)
+	}
+}
+
+// startFile starts the apps of a configuration file, and restarts with their
+// new configuration those that are in the list.
+func (e *Env) startFile(ctx context.Context, c *client.Client, file string, opts startOptions) error {
+	r, fault := e.load(ctx, file, opts.file)
+	e.warnAll(r.Warnings)
+	// A script that is missing spoils one app; a file that is wrong is wrong
+	// as a whole.
+	if fault != nil && (errs.KindOf(fault) != errs.NotFound || len(r.Apps) == 0) {
+		return fault
+	}
+	if len(opts.ignored) > 0 {
+		e.warn("%s: with a configuration file these have no effect", strings.Join(opts.ignored, ", "))
+	}
+	list, err := c.Instances(ctx, client.Query{})
+	if err != nil {
+		return err
+	}
+	there := func(app api.Spec) bool {
+		return slices.ContainsFunc(list, func(in api.Instance) bool { return in.Name == app.Name })
+	}
+	if opts.present {
+		r.Apps = slices.DeleteFunc(r.Apps, func(app api.Spec) bool { return !there(app) })
+	}
+	var missing []string
+	for i := range r.Apps {
+		app := &r.Apps[i]
+		*opts.started = append(*opts.started, app.Name)
+		if opts.watch && app.Watch == nil {
+			app.Watch = &api.Watch{Paths: []string{app.Cwd}}
+		}
+		if !there(*app) {
+			missing = append(missing, app.Name)
+		}
+	}
+	if len(r.Apps) == 0 {
+		e.warn("%s: none of its apps is in the list", file)
+		return fault
+	}
+	if len(missing) > 0 {
+		e.info("Applications %s not running, starting...", strings.Join(missing, ", "))
+	}
+	req := api.StartRequest{Inherited: e.inherited(), Apps: r.Apps, Parallel: opts.parallel}
+	return errors.Join(c.Start(ctx, req, e.progress), fault)
+}
+
+func (e *Env) load(ctx context.Context, file string, o config.Options) (config.Result, error) {
+	if file != "-" {
+		return config.Load(ctx, e.context(), file, o)
+	}
+	text, err := e.readStdin()
+	if err != nil {
+		return config.Result{}, err
+	}
+	return config.Parse(ctx, e.context(), file, text, o)
+}
+
+// conclude ends a start: with the list, and the logs when they are asked for.
+func (e *Env) conclude(ctx context.Context, c *client.Client, opts startOptions) error {
+	if err := e.list(ctx, c, opts.listing); err != nil || !opts.attach {
+		return err
+	}
+	return e.logs(ctx, c, logsOptions{targets: *opts.started})
+}

@@ -1,0 +1,235 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"tend/api"
+)
+
+// A field is one thing that an app object may say.
+type field struct {
+	name    string
+	aliases []string // each, and name, may also be written in camelCase
+	set     setter
+}
+
+// A setter puts the value of the field called name into d.
+type setter func(d *draft, name string, v any) error
+
+// into puts the value that as reads to the place that at points at.
+func into[T any](as func(any) (T, error), at func(*draft) *T) setter {
+	return func(d *draft, _ string, v any) (err error) {
+		t, err := as(v)
+		if err == nil {
+			*at(d) = t
+		}
+		return err
+	}
+}
+
+// extra keeps what has no place in a Spec, once as has read it.
+func extra[T any](as func(any) (T, error)) setter {
+	return func(d *draft, name string, v any) error {
+		t, err := as(v)
+		if err == nil {
+			d.spec.Extra[name] = t
+		}
+		return err
+	}
+}
+
+// A draft is an app as its fields give it, before the machine is asked.
+type draft struct {
+	spec api.Spec // what needs no more work
+
+	prefix         string
+	script         string
+	cwd            string
+	interpreter    string
+	env            map[string]string
+	envs           map[string]map[string]string // of env_<name>
+	port           string
+	appendEnv      bool
+	uid, gid       string // a name or a number
+	instances      *int64
+	mode           api.Mode
+	executeCommand bool
+	watch          watching
+	ignore         []string
+	watchDelay     int64
+	watchOptions   map[string]any
+	merge          *bool
+	time           bool
+}
+
+// table is every field that PM2 knows, and of tend stop_signal.
+var table = []field{ //nolint:gochecknoglobals // never written
+	// Identity and launch.
+	{"script", []string{"exec", "cmd", "command"}, into(asText, func(d *draft) *string { return &d.script })},
+	{"name", nil, into(asText, func(d *draft) *string { return &d.spec.Name })},
+	{"name_prefix", nil, into(asText, func(d *draft) *string { return &d.prefix })},
+	{"namespace", nil, into(asText, func(d *draft) *string { return &d.spec.Namespace })},
+	{"cwd", nil, into(asText, func(d *draft) *string { return &d.cwd })},
+	{"args", nil, into(asWords, func(d *draft) *[]string { return &d.spec.Args })},
+	{"exec_interpreter", []string{"interpreter"}, into(asText, func(d *draft) *string { return &d.interpreter })},
+	{"node_args", []string{"interpreter_args"}, into(asWords, func(d *draft) *[]string { return &d.spec.InterpreterArgs })},
+	{"exec_mode", nil, into(asMode, func(d *draft) *api.Mode { return &d.mode })},
+	{"execute_command", nil, into(asFlag, func(d *draft) *bool { return &d.executeCommand })},
+	{"instances", nil, into(asInstances, func(d *draft) **int64 { return &d.instances })},
+	{"instance_var", nil, into(asText, func(d *draft) *string { return &d.spec.InstanceVar })},
+	{"increment_var", nil, into(asText, func(d *draft) *string { return &d.spec.IncrementVar })},
+	{"port", nil, into(asPort, func(d *draft) *string { return &d.port })},
+	{"uid", []string{"user"}, into(asAccount, func(d *draft) *string { return &d.uid })},
+	{"gid", nil, into(asAccount, func(d *draft) *string { return &d.gid })},
+	{"username", nil, into(asText, func(d *draft) *string { return &d.spec.Username })},
+	{"env", nil, into(asEnv, func(d *draft) *map[string]string { return &d.env })},
+	{"filter_env", nil, into(asFilter, func(d *draft) **api.EnvFilter { return &d.spec.FilterEnv })},
+	{"append_env_to_name", nil, into(asFlag, func(d *draft) *bool { return &d.appendEnv })},
+	{"autostart", nil, into(asFlag, func(d *draft) *bool { return &d.spec.Autostart })},
+	{"io", nil, extra(asObject)},
+	{"force", nil, extra(asFlag)},
+	{"install_url", nil, extra(asText)},
+	{"write", nil, extra(asFlag)},
+	{"windowsHide", []string{"windows_hide"}, extra(asFlag)},
+	{"trace", nil, extra(asFlag)},
+	{"disable_trace", nil, extra(asFlag)},
+	{"v8", nil, extra(asFlag)},
+	{"event_loop_inspector", nil, extra(asFlag)},
+	{"deep_monitoring", nil, extra(asFlag)},
+	{"pmx", nil, extra(asFlag)},
+	{"automation", nil, extra(asFlag)},
+	{"vizion", nil, extra(asFlag)},
+	{"source_map_support", nil, extra(asFlag)},
+	{"disable_source_map_support", nil, extra(asFlag)},
+
+	// Restart policy and lifecycle.
+	{"autorestart", nil, into(asFlag, func(d *draft) *bool { return &d.spec.Autorestart })},
+	{"stop_exit_codes", nil, into(asCodes, func(d *draft) *[]int { return &d.spec.StopCodes })},
+	{"max_restarts", nil, into(asCount, func(d *draft) *int { return &d.spec.MaxRestarts })},
+	{"min_uptime", nil, into(atLeast(100, asMillis), func(d *draft) *int64 { return &d.spec.MinUptime })},
+	{"restart_delay", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.RestartDelay })},
+	{"exp_backoff_restart_delay", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.Backoff })},
+	{"max_memory_restart", nil, into(asSize, func(d *draft) *int64 { return &d.spec.MaxMemory })},
+	{"cron_restart", []string{"cron"}, into(asCron, func(d *draft) *string { return &d.spec.Cron })},
+	{"stop_signal", []string{"kill_signal"}, into(asSignal, func(d *draft) *string { return &d.spec.StopSignal })},
+	{"kill_timeout", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.KillTimeout })},
+	{"kill_retry_time", nil, extra(asMillis)},
+	{"treekill", nil, into(asFlag, func(d *draft) *bool { return &d.spec.TreeKill })},
+	{"shutdown_with_message", nil, into(asFlag, func(d *draft) *bool { return &d.spec.ShutdownMessage })},
+	{"wait_ready", nil, into(asFlag, func(d *draft) *bool { return &d.spec.WaitReady })},
+	{"listen_timeout", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.ListenTimeout })},
+	{"watch", nil, into(asWatch, func(d *draft) *watching { return &d.watch })},
+	{"ignore_watch", nil, into(asWords, func(d *draft) *[]string { return &d.ignore })},
+	{"watch_delay", nil, into(asMillis, func(d *draft) *int64 { return &d.watchDelay })},
+	{"watch_options", nil, into(asObject, func(d *draft) *map[string]any { return &d.watchOptions })},
+	{"post_update", nil, extra(asList)},
+	{"exec_timeout", nil, extra(asMillis)},
+
+	// Logs.
+	{"out_file", []string{"out", "output", "out_log"}, into(asText, func(d *draft) *string { return &d.spec.Log.Out })},
+	{"error_file", []string{"error", "err", "err_file", "err_log"}, into(asText, func(d *draft) *string { return &d.spec.Log.Err })},
+	{"log_file", []string{"log"}, into(asCombined, func(d *draft) *string { return &d.spec.Log.Combined })},
+	{"pid_file", []string{"pid"}, into(asText, func(d *draft) *string { return &d.spec.Log.Pid })},
+	{"merge_logs", []string{"combine_logs"}, into(asSetFlag, func(d *draft) **bool { return &d.merge })},
+	{"log_date_format", nil, into(asText, func(d *draft) *string { return &d.spec.Log.Date })},
+	{"time", nil, into(asFlag, func(d *draft) *bool { return &d.time })},
+	{"log_type", nil, into(asLogType, func(d *draft) *string { return &d.spec.Log.Type })},
+	{"disable_logs", nil, into(asFlag, func(d *draft) *bool { return &d.spec.Log.Disabled })},
+}
+
+// spellings are all ways to write a field, and what they stand for.
+var spellings = func() map[string]*field { //nolint:gochecknoglobals // made of table, never written
+	all := map[string]*field{}
+	for i := range table {
+		for _, name := range append([]string{table[i].name}, table[i].aliases...) {
+			all[name], all[camel(name)] = &table[i], &table[i]
+		}
+	}
+	return all
+}()
+
+// camel is a name in camelCase.
+func camel(name string) string {
+	first, rest, ok := strings.Cut(name, "_")
+	if !ok || rest == "" {
+		return name
+	}
+	return first + strings.ToUpper(rest[:1]) + camel(rest[1:])
+}
+
+// fill reads f into d; it tells what is wrong field by field.
+func (d *draft) fill(f Fields, fault func(hint string, err error)) {
+	seen := map[*field]string{}
+	for _, key := range slices.Sorted(maps.Keys(f)) {
+		v := f[key]
+		if envField.MatchString(key) {
+			env, err := asEnv(v)
+			if err != nil {
+				fault("", fmt.Errorf("%s: %w", key, err))
+			}
+			d.envs[strings.TrimPrefix(key, "env_")] = env
+			continue
+		}
+		known := spellings[key]
+		switch {
+		case known == nil:
+			fault(meant(key), fmt.Errorf("unknown field %q", key))
+		case v == nil: // as if absent
+		case seen[known] != "":
+			fault("keep one of them", fmt.Errorf("%q and %q are the same field", seen[known], key))
+		default:
+			seen[known] = key
+			if err := known.set(d, known.name, v); err != nil {
+				fault("", fmt.Errorf("%s: %w", key, err))
+			}
+		}
+	}
+}
+
+// meant is a hint for a field that nobody knows.
+func meant(key string) string {
+	all := append(slices.Sorted(maps.Keys(spellings)), topLevel...)
+	guess := similar(strings.ToLower(key), all)
+	for _, name := range all {
+		if guess == "" && len(key) > 2 && strings.HasPrefix(name, key) {
+			guess = name
+		}
+	}
+	if guess == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", guess)
+}
+
+// look is the value of the field called name in f, nil when it is not there.
+func look(f Fields, name string) any {
+	for _, key := range slices.Sorted(maps.Keys(f)) {
+		if known := spellings[key]; known != nil && known.name == name && f[key] != nil {
+			return f[key]
+		}
+	}
+	return nil
+}
+
+// settings reads the defaults that the client's environment gives.
+func (d *draft) settings(env map[string]string, fault func(hint string, err error)) {
+	for _, s := range []struct {
+		variable string
+		set      setter
+	}{
+		{"PM2_KILL_SIGNAL", spellings["stop_signal"].set},
+		{"PM2_KILL_TIMEOUT", spellings["kill_timeout"].set},
+		{"PM2_GRACEFUL_LISTEN_TIMEOUT", spellings["listen_timeout"].set},
+	} {
+		v := env[s.variable]
+		if v == "" {
+			continue
+		}
+		if err := s.set(d, "", v); err != nil {
+			fault("unset it, or mend it", fmt.Errorf("environment variable %s: %w", s.variable, err))
+		}
+	}
+}
