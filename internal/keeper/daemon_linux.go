@@ -66,7 +66,7 @@ func (k *Keeper) tryStartDaemon() error {
 		defer fdpass.CloseAll([]int{log})
 	}
 	pidfd := -1
-	pid, err := syscall.ForkExec(k.daemon.path, []string{"tend", "daemon", "--keeper-fd=3"}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(k.daemon.path, []string{"tend-daemon", "--keeper-fd=3"}, &syscall.ProcAttr{
 		Dir: "/", Env: os.Environ(),
 		Files: []uintptr{uintptr(null), uintptr(log), uintptr(log), uintptr(theirs)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
