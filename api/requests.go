@@ -4,7 +4,7 @@ package api
 type Pong struct {
 	Version   string `json:"version"` // of the daemon's build
 	PID       int    `json:"pid"`     // of the daemon
-	Keeper    int    `json:"keeper"`  // pid of the keeper
+	Keeper    int    `json:"keeper"`  // pid of the keeper; 0 while one is being replaced
 	Started   int64  `json:"started_at_ms"`
 	Home      string `json:"home"`
 	Adopted   int    `json:"adopted"` // processes taken over at its start

@@ -25,9 +25,9 @@ var signals = map[string]syscall.Signal{ //nolint:gochecknoglobals // a table, n
 // maxSignal is the highest signal number of Linux (SIGRTMAX, signal(7)).
 const maxSignal = 64
 
-// Signal is the signal that text names: "SIGUSR2", "usr2" or "12".
+// Signal is the signal that text names: "SIGUSR2", "usr2", "12" or "SIG34".
 func Signal(text string) (syscall.Signal, error) {
-	if n, err := strconv.Atoi(text); err == nil && n > 0 && n <= maxSignal {
+	if n, err := strconv.Atoi(strings.TrimPrefix(text, "SIG")); err == nil && n > 0 && n <= maxSignal {
 		return syscall.Signal(n), nil
 	}
 	name := strings.ToUpper(text)

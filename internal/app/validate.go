@@ -78,8 +78,8 @@ func Validate(s *api.Spec) error {
 	if _, err := Signal(s.StopSignal); err != nil {
 		bad("stop_signal: %w", err)
 	}
-	for _, p := range []string{s.Log.Out, s.Log.Err, s.Log.Pid} {
-		if p != "" && !filepath.IsAbs(p) {
+	for _, p := range []string{s.Log.Out, s.Log.Err, s.Log.Pid, s.Log.Combined} {
+		if p != "true" && p != "" && !filepath.IsAbs(p) {
 			bad("log: %q is not absolute", p)
 		}
 	}

@@ -174,7 +174,15 @@ func (d *daemon) serve(ctx context.Context) error {
 	g.Go(func() error { return d.logs.Run(ctx) })
 	g.Go(func() error { return d.supervisor.Run(ctx) })
 	g.Go(func() error { return d.sampler.run(ctx) })
-	g.Go(func() error { return server.Run(ctx, listener) })
+	g.Go(func() error {
+		select {
+		case <-d.supervisor.Whole():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		d.keeper.Ready()
+		return server.Run(ctx, listener)
+	})
 	g.Go(func() error { return d.signals(ctx, leave) })
 	if err := durable.WriteFile(d.opts.Home.Pid(), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		d.log.Warn("write the daemon's pid file", "err", err)
@@ -182,7 +190,6 @@ func (d *daemon) serve(ctx context.Context) error {
 	keeper, _ := d.keeper.PID()
 	d.log.Info("daemon started", "version", d.opts.Version, "pid", os.Getpid(), "keeper", keeper, "adopted", d.adopted,
 		"took", time.Since(d.started).String())
-	d.keeper.Ready()
 	err = g.Wait()
 	if cause := context.Cause(ctx); errors.Is(cause, errLeave) {
 		return errLeave
@@ -239,6 +246,9 @@ func (d *daemon) leave(ctx context.Context, quit bool, leave context.CancelCause
 
 func (d *daemon) pong() api.Pong {
 	pid, exe := d.keeper.PID()
+	if !d.keeper.Settled() {
+		pid = 0
+	}
 	return api.Pong{
 		Version: d.opts.Version, PID: os.Getpid(), Keeper: pid, Started: d.started.UnixMilli(),
 		Home: string(d.opts.Home), Adopted: d.adopted, DaemonExe: d.exe, KeeperExe: exe,

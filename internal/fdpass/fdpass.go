@@ -77,7 +77,10 @@ func (c *Conn) Recv(buf []byte) (n int, fds []int, err error) {
 	err = c.raw.Read(func(fd uintptr) bool {
 		for {
 			n, oobn, flags, _, recvErr = unix.Recvmsg(int(fd), buf, c.oob, recvFlags)
-			if !errors.Is(recvErr, unix.EINTR) {
+			// A peer that died with packets of ours unread shows as
+			// ECONNRESET, once and ahead of what it sent before: that is
+			// still to be read.
+			if !errors.Is(recvErr, unix.EINTR) && !errors.Is(recvErr, unix.ECONNRESET) {
 				return !errors.Is(recvErr, unix.EAGAIN)
 			}
 		}
@@ -85,8 +88,6 @@ func (c *Conn) Recv(buf []byte) (n int, fds []int, err error) {
 	switch {
 	case err != nil:
 		return 0, nil, err
-	case errors.Is(recvErr, unix.ECONNRESET):
-		return 0, nil, io.EOF // the peer died with packets of ours unread
 	case recvErr != nil:
 		return 0, nil, os.NewSyscallError("recvmsg", recvErr)
 	case n == 0:

@@ -20,6 +20,7 @@ type daemon struct {
 	conn    *wire.Conn
 	started time.Time
 	ready   bool // it said that it serves
+	crashed bool // the last one did
 	crashes int  // in a row
 }
 
@@ -76,7 +77,7 @@ func (k *Keeper) tryStartDaemon() error {
 		return err
 	}
 	k.daemon.pid, k.daemon.pidfd, k.daemon.conn = pid, pidfd, conn
-	k.daemon.started, k.daemon.ready = time.Now(), false
+	k.daemon.started, k.daemon.ready, k.daemon.crashed = time.Now(), false, false
 	go k.read(conn)
 	return nil
 }
@@ -95,25 +96,38 @@ func (k *Keeper) read(conn *wire.Conn) {
 	}
 }
 
-// daemonEnded starts the next daemon: at once when the last one was killed
-// from outside, with growing waits while it crashes again and again.
+// daemonEnded notes the end of the daemon. What it said before is still in its
+// connection, descriptors among it that nobody else holds: the next daemon is
+// started when all of that was heard.
 func (k *Keeper) daemonEnded(known bool, status uint32) {
 	k.watch.remove(k.daemon.pidfd)
 	fdpass.CloseAll([]int{k.daemon.pidfd})
-	k.closeConn()
-	ready := k.daemon.ready
 	k.daemon.pid, k.daemon.pidfd = 0, -1
-	if k.quit {
-		return
-	}
 	ws := unix.WaitStatus(status)
-	k.log("the daemon ended: " + describe(ws, known))
-	if ready && known && (ws.Signaled() && ws.Signal() == unix.SIGKILL || ws.Exited() && ws.ExitStatus() == 0) {
+	// A daemon that served and was killed from outside, or left on purpose,
+	// has not crashed.
+	k.daemon.crashed = !k.daemon.ready || known && !(ws.Signaled() && ws.Signal() == unix.SIGKILL) && !(ws.Exited() && ws.ExitStatus() == 0)
+	if !k.quit {
+		k.log("the daemon ended: " + describe(ws, known))
+	}
+	if k.daemon.conn == nil {
+		k.nextDaemon()
+	}
+}
+
+// nextDaemon starts the next daemon: at once, or with growing waits while they
+// crash one after the other.
+func (k *Keeper) nextDaemon() {
+	switch {
+	case k.quit:
+	case k.daemon.path == "":
+		k.quit = true // it ended before it could tell us anything
+	case k.daemon.crashed:
+		k.daemonFailed()
+	default:
 		k.daemon.crashes = 0
 		k.startDaemon()
-		return
 	}
-	k.daemonFailed()
 }
 
 // daemonFailed counts a daemon that crashed or did not start. The very first

@@ -81,7 +81,7 @@ func (k *Keeper) run() error {
 	signal.Notify(sigs, unix.SIGCHLD, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
 	k.reap() // what ended while another binary stood here
 	for {
-		if k.quit && k.daemon.pid == 0 {
+		if k.quit && k.daemon.pid == 0 && k.daemon.conn == nil {
 			return nil
 		}
 		select {
@@ -108,8 +108,8 @@ func (k *Keeper) receive(in incoming) {
 	switch {
 	case in.err != nil && current:
 		k.closeConn()
-		if k.daemon.pid == 0 { // it died before it could hand anything over
-			k.quit = true
+		if k.daemon.pid == 0 {
+			k.nextDaemon() // it ended before, and now all it said was heard
 			return
 		}
 		// A daemon that closed its connection is of no use any more; its end

@@ -31,9 +31,7 @@ func (p Policy) Step(in Instance, ev Event, now time.Time) (Instance, []Effect) 
 			s.enter(Online)
 		}
 	case Asked:
-		if s.State == Stopping && s.Live == ev.Launch {
-			s.Instance.Asked = true
-		}
+		s.asked(ev.Launch)
 	case Exited:
 		s.exited(ev)
 	case Swept:
@@ -138,10 +136,19 @@ func (s *step) stop(want Want) {
 	s.enter(Stopping)
 	if s.Ended { // of an earlier try; only what it left is still there
 		s.do(Sweep{Launch: s.Live})
-	} else {
-		s.do(Signal{Launch: s.Live})
+		s.arm(s.KillTimeout)
+		return
 	}
-	s.arm(s.KillTimeout)
+	s.do(Signal{Launch: s.Live})
+}
+
+// asked starts the clock: a process has its kill_timeout from the moment it
+// was asked, however long that took us.
+func (s *step) asked(launch uint64) {
+	if s.State == Stopping && s.Live == launch && !s.Instance.Asked {
+		s.Instance.Asked = true
+		s.arm(s.KillTimeout)
+	}
 }
 
 // rest ends in the state that is wanted of an instance without a process.
@@ -293,6 +300,10 @@ func (s *step) elapsed() {
 			s.arm(max(s.KillTimeout, time.Second))
 			return
 		}
+		if s.Ended { // what it left was sent SIGKILL; there is nothing more to be done about it
+			s.finish()
+			return
+		}
 		s.Want = WantStopped
 		s.Reason = "its process could not be killed"
 		s.enter(Errored) // Live stays: an order tries again, an exit is still noticed
@@ -322,6 +333,7 @@ func (s *step) adopted(alive bool) {
 			s.do(Kill{Launch: s.Live})
 		case !s.Instance.Asked:
 			s.do(Signal{Launch: s.Live})
+			return // its answer starts the clock
 		}
 		s.arm(s.KillTimeout)
 	case Errored:

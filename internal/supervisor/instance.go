@@ -173,7 +173,9 @@ func (s *Supervisor) publish() {
 		v.Rows = append(v.Rows, in.row)
 	}
 	slices.SortFunc(v.Rows, func(a, b *Row) int { return a.ID - b.ID })
-	s.view.Store(v)
+	if s.view.Swap(v) == nil {
+		close(s.whole)
+	}
 }
 
 func (in *instance) describe() api.Instance {

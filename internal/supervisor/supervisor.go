@@ -58,10 +58,11 @@ type Options struct {
 
 // Supervisor is the owner of the table.
 type Supervisor struct {
-	opts Options
-	boot string
-	mail mailbox
-	view atomic.Pointer[View]
+	opts  Options
+	boot  string
+	mail  mailbox
+	view  atomic.Pointer[View]
+	whole chan struct{} // closed when the first view is there
 	// roots are the pids of the first process of every instance, for those
 	// who look at the process table aside.
 	roots pidSet
@@ -86,7 +87,7 @@ func New(opts Options, records []store.Record, inv remote.Inventory) (*Superviso
 		return nil, err
 	}
 	s := &Supervisor{
-		opts: opts, boot: boot,
+		opts: opts, boot: boot, whole: make(chan struct{}),
 		table:  map[int]*instance{},
 		serial: map[uint64]*instance{},
 		keys:   map[string]*instance{},
@@ -133,6 +134,10 @@ func (s *Supervisor) Exited(e wire.Exit) { s.mail.post(exited{e}) }
 func (s *Supervisor) Measured(ctx context.Context, use map[int]sysinfo.Usage) error {
 	return s.ask(ctx, func(s *Supervisor) { s.measured(use) })
 }
+
+// Whole is closed when the supervisor has taken up what the last daemon left.
+// Before that nobody should be let in: the view would be empty.
+func (s *Supervisor) Whole() <-chan struct{} { return s.whole }
 
 // View is the table as it is now.
 func (s *Supervisor) View() *View {

@@ -1,6 +1,7 @@
 package sysinfo
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -69,40 +70,38 @@ func procError(pid int, err error) error {
 	return fmt.Errorf("read process %d: %w", pid, err)
 }
 
-// environHolds tells whether that very process was started with the
-// assignment "name=value" in its environment. An environment may be megabytes
-// large, so it is searched piece by piece.
-func environHolds(p Proc, assignment string) bool {
+// readID reads the unique_id in the environment that this very process was
+// started with, "" where there is none or it may not be read.
+func readID(p Proc) string {
 	f, err := os.Open(procPath(p.PID, "environ"))
 	if err != nil {
-		return false // gone, or of another user
+		return "" // gone, or of another user
 	}
 	defer f.Close()
-	if !holdsEntry(f, assignment) {
-		return false
+	id := findID(f)
+	if _, err := current(p); err != nil {
+		return ""
 	}
-	_, err = current(p)
-	return err == nil
+	return id
 }
 
-// holdsEntry tells whether one of the entries that r holds, each ended by a
-// zero byte, is entry.
-func holdsEntry(r io.Reader, entry string) bool {
-	want := []byte("\x00" + entry + "\x00")
-	buf := make([]byte, len(want)+16<<10)
-	n := 1 // a zero before the first entry, so that each is between two
+// findID finds the value of unique_id among entries that each end in a zero
+// byte. They may be megabytes together, and one may be larger than the buffer:
+// such a one is not it.
+func findID(r io.Reader) string {
+	in := bufio.NewReaderSize(r, 4<<10)
+	within := false // an entry whose start was left behind
 	for {
-		m, err := r.Read(buf[n:])
-		n += m
-		if bytes.Contains(buf[:n], want) {
-			return true
+		entry, err := in.ReadSlice(0)
+		if !within {
+			if id, ok := bytes.CutPrefix(bytes.TrimSuffix(entry, []byte{0}), []byte(uniqueVariable)); ok && !errors.Is(err, bufio.ErrBufferFull) {
+				return string(id)
+			}
 		}
-		if err != nil {
-			return bytes.HasSuffix(buf[:n], want[:len(want)-1])
+		within = errors.Is(err, bufio.ErrBufferFull)
+		if err != nil && !within {
+			return ""
 		}
-		keep := min(n, len(want)-1)
-		copy(buf, buf[n-keep:n])
-		n = keep
 	}
 }
 
@@ -164,7 +163,7 @@ func (r *reader) look() (*Table, error) {
 		}
 	}
 	r.count = len(procs)
-	return newTable(at, ticks, procs, environHolds), nil
+	return newTable(at, ticks, procs, readID), nil
 }
 
 // read looks at the process whose directory below /proc has this name.

@@ -222,7 +222,7 @@ func TestMembersOfRealProcesses(t *testing.T) {
 			if ok && p.PPID == os.Getpid() {
 				orphans++
 			}
-			if ok && environHolds(p, "unique_id=other") {
+			if ok && readID(p) == "other" {
 				other = pid
 			}
 		}
@@ -248,40 +248,37 @@ func TestMembersOfRealProcesses(t *testing.T) {
 	}
 }
 
-func TestHoldsEntry(t *testing.T) {
+func TestFindID(t *testing.T) {
 	long := strings.Repeat("X=yyyyyyyyyyyyyyy\x00", 2000) // over several blocks
-	tests := map[string]struct {
-		environ string
-		want    bool
-	}{
-		"the only one":             {"unique_id=u\x00", true},
-		"the first":                {"unique_id=u\x00A=b\x00", true},
-		"the last":                 {"A=b\x00unique_id=u\x00", true},
-		"the last, not ended":      {"A=b\x00unique_id=u", true},
-		"behind many":              {long + "unique_id=u\x00A=b\x00", true},
-		"before many":              {"unique_id=u\x00" + long, true},
-		"a longer value":           {"unique_id=uu\x00", false},
-		"a shorter value":          {"unique_id=\x00", false},
-		"a longer name":            {"not_unique_id=u\x00", false},
-		"within another value":     {"A=unique_id=u\x00", false},
-		"nothing":                  {"", false},
-		"a longer value, no end":   {"unique_id=uu", false},
-		"many, with none that fit": {long, false},
+	tests := map[string]struct{ environ, want string }{
+		"the only one":               {"unique_id=u\x00", "u"},
+		"the first":                  {"unique_id=u\x00A=b\x00", "u"},
+		"the last":                   {"A=b\x00unique_id=u\x00", "u"},
+		"the last, not ended":        {"A=b\x00unique_id=u", "u"},
+		"behind many":                {long + "unique_id=u\x00A=b\x00", "u"},
+		"before many":                {"unique_id=u\x00" + long, "u"},
+		"an empty value":             {"unique_id=\x00", ""},
+		"a longer name":              {"not_unique_id=u\x00", ""},
+		"within another value":       {"A=unique_id=u\x00", ""},
+		"nothing":                    {"", ""},
+		"none":                       {long, ""},
+		"behind one beyond all size": {strings.Repeat("x", 1<<20) + "\x00unique_id=u\x00", "u"},
+		"at the end of an oversize":  {strings.Repeat("x", 4<<10) + "unique_id=u\x00", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := holdsEntry(strings.NewReader(tt.environ), "unique_id=u"); got != tt.want {
-				t.Errorf("held: %t, want %t", got, tt.want)
+			if got := findID(strings.NewReader(tt.environ)); got != tt.want {
+				t.Errorf("found: %q, want %q", got, tt.want)
 			}
-			if got := holdsEntry(iotest.OneByteReader(strings.NewReader(tt.environ)), "unique_id=u"); got != tt.want {
-				t.Errorf("byte by byte, held: %t, want %t", got, tt.want)
+			if got := findID(iotest.OneByteReader(strings.NewReader(tt.environ))); got != tt.want {
+				t.Errorf("byte by byte, found: %q, want %q", got, tt.want)
 			}
 		})
 	}
 	t.Run("wherever the border of a block falls", func(t *testing.T) {
-		for pad := 16<<10 - 64; pad < 16<<10+64; pad++ {
-			if !holdsEntry(strings.NewReader(strings.Repeat("x", pad)+"\x00unique_id=u\x00A=b\x00"), "unique_id=u") {
-				t.Errorf("lost behind %d bytes", pad)
+		for pad := 4<<10 - 64; pad < 4<<10+64; pad++ {
+			if got := findID(strings.NewReader(strings.Repeat("x", pad) + "\x00unique_id=u\x00A=b\x00")); got != "u" {
+				t.Errorf("behind %d bytes: found %q", pad, got)
 			}
 		}
 	})

@@ -3,11 +3,12 @@ package sysinfo
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 )
 
-// Table is one look at all processes. It never changes, so that any number of
-// readers may share it. The look takes a few milliseconds and processes come
+// Table is one look at all processes. Any number of readers may share it. The
+// look takes a few milliseconds and processes come
 // and go meanwhile: a Table is near the truth, not a snapshot of one instant.
 type Table struct {
 	At time.Time // when the look began
@@ -15,17 +16,20 @@ type Table struct {
 	ticks    uint64  // clock ticks after the boot when the look began
 	procs    []Proc  // by pid
 	byParent []int32 // indexes into procs, by parent and then by pid
-	// environ tells whether the environment of that very process holds the
-	// assignment "name=value".
-	environ func(p Proc, assignment string) bool
+	// readID reads the unique_id in the environment of that very process, ""
+	// where there is none.
+	readID func(p Proc) string
+
+	mu  sync.Mutex
+	ids map[int]string // what readID read, by pid: once for all readers
 }
 
-func newTable(at time.Time, ticks uint64, procs []Proc, environ func(Proc, string) bool) *Table {
+func newTable(at time.Time, ticks uint64, procs []Proc, readID func(Proc) string) *Table {
 	byPID := func(a, b Proc) int { return cmp.Compare(a.PID, b.PID) }
 	if !slices.IsSortedFunc(procs, byPID) {
 		slices.SortFunc(procs, byPID)
 	}
-	t := &Table{At: at, ticks: ticks, procs: procs, byParent: make([]int32, len(procs)), environ: environ}
+	t := &Table{At: at, ticks: ticks, procs: procs, byParent: make([]int32, len(procs)), readID: readID, ids: map[int]string{}}
 	for i := range t.byParent {
 		t.byParent[i] = int32(i)
 	}
@@ -82,10 +86,9 @@ func (t *Table) Members(root int, uniqueID string, adopters []int, known func(pi
 	}
 	m.grow()
 	if uniqueID != "" {
-		assignment := uniqueVariable + uniqueID
 		for _, adopter := range adopters {
 			for _, i := range t.children(adopter) {
-				if p := t.procs[i]; !m.in[i] && p.PID != root && !p.Ended() && !known(p.PID) && t.environ(p, assignment) {
+				if p := t.procs[i]; !m.in[i] && p.PID != root && !p.Ended() && !known(p.PID) && t.id(p) == uniqueID {
 					m.add(int(i))
 				}
 			}
@@ -104,7 +107,7 @@ func (t *Table) FindByUnique(id string) []Proc {
 	}
 	var found []Proc
 	for _, p := range t.procs {
-		if !p.Ended() && t.environ(p, uniqueVariable+id) {
+		if !p.Ended() && t.id(p) == id {
 			found = append(found, p)
 		}
 	}
@@ -113,6 +116,18 @@ func (t *Table) FindByUnique(id string) []Proc {
 
 // uniqueVariable is the variable by which a process tells its launch.
 const uniqueVariable = "unique_id="
+
+// id is the unique_id of a process, read once.
+func (t *Table) id(p Proc) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	id, ok := t.ids[p.PID]
+	if !ok {
+		id = t.readID(p)
+		t.ids[p.PID] = id
+	}
+	return id
+}
 
 // members is a growing set of processes.
 type members struct {

@@ -48,6 +48,7 @@ type Keeper struct {
 	children map[string]child
 	shelf    map[string]int
 	started  *os.Process // the keeper, when it is a child of ours
+	settled  bool        // the keeper holds everything
 }
 
 type child struct {
@@ -101,6 +102,7 @@ func New(fd int, opts Options) (*Keeper, Inventory, error) {
 	if err != nil {
 		return nil, Inventory{}, fmt.Errorf("ask the keeper what it holds: %w", err)
 	}
+	k.settled = true
 	return k, inv, nil
 }
 
@@ -173,6 +175,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 		conn := k.current()
 		err := k.hear(conn)
 		_ = conn.Close()
+		k.mu.Lock()
+		k.settled = false
+		k.mu.Unlock()
 		telling.Wait()
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -425,7 +430,7 @@ func (k *Keeper) handOver() error {
 		return fmt.Errorf("greet the new keeper: %w", errors.Join(err, conn.Close()))
 	}
 	k.mu.Lock()
-	k.conn, k.pid, k.exe = conn, hello.PID, hello.Keeper
+	k.conn, k.pid, k.exe, k.settled = conn, hello.PID, hello.Keeper, false
 	lost := k.calls
 	k.calls = map[uint64]func(wire.Frame, error){}
 	k.mu.Unlock()
@@ -474,6 +479,17 @@ func (k *Keeper) tellAll() {
 			return fd, wire.Held{Name: name}.Append(nil), ok
 		})
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settled = conn == k.conn
+}
+
+// Settled tells whether the keeper holds everything: it does not while it is
+// being replaced.
+func (k *Keeper) Settled() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.settled
 }
 
 // give sends what find finds, where it is still there. find is called under
