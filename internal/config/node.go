@@ -19,14 +19,15 @@ import (
 	"tend/internal/errs"
 )
 
-// settleSource is what both engines do with what a file exports, and printer
-// is how node comes to it.
-var (
-	//go:embed settle.cjs
-	settleSource string
-	//go:embed printer.cjs
-	printer string
-)
+// settleSource is what both engines do with what a file exports.
+//
+//go:embed settle.cjs
+var settleSource string
+
+// printer is how node comes to it.
+//
+//go:embed printer.cjs
+var printer string
 
 // errNoObject is what a file gives that exports nothing.
 var errNoObject = errors.New("it exports nothing that a configuration could be")
@@ -125,7 +126,7 @@ func evalNode(ctx context.Context, c Context, node, path string, code []byte) ([
 	defer r.Close()
 	cmd.ExtraFiles = []*os.File{w}
 	err = cmd.Start()
-	w.Close()
+	_ = w.Close() // ours; node has its own
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", node, err)
 	}
@@ -134,7 +135,7 @@ func evalNode(ctx context.Context, c Context, node, path string, code []byte) ([
 	reading.Go(func() {
 		out, _ = io.ReadAll(io.LimitReader(r, maxResult+1)) // cut short, it is no JSON
 		if len(out) > maxResult {
-			r.Close() // node gets EPIPE and ends
+			_ = r.Close() // node gets EPIPE and ends
 		}
 	})
 	err = cmd.Wait()
