@@ -139,6 +139,10 @@ func (e *Env) done(ev api.Event) {
 		if ev.Error != nil {
 			text = ev.Error.Error()
 		}
+		if ev.ID < 0 { // it did not come to an instance
+			e.fail("%s", text)
+			return
+		}
 		e.fail("[%s](%d) ✗ %s", ev.Name, ev.ID, text)
 		return
 	}

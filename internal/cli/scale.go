@@ -36,7 +36,7 @@ func newScale(env *Env) *cobra.Command {
 func parseScale(name, number string) (scaleOptions, error) {
 	n, err := strconv.Atoi(number)
 	if err != nil {
-		return scaleOptions{}, invalid("scale", name, "", errors.New(strconv.Quote(number)+" is not a number of instances"))
+		return scaleOptions{}, invalid("scale", name, "a number, or +N and -N for more and fewer", errors.New(strconv.Quote(number)+" is not a number of instances"))
 	}
 	return scaleOptions{name: name, count: n, relative: strings.ContainsAny(number[:1], "+-")}, nil
 }

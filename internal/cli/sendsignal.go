@@ -28,7 +28,7 @@ func newSendSignal(env *Env) *cobra.Command {
 
 func runSendSignal(ctx context.Context, env *Env, opts signalOptions) error {
 	if _, err := app.Signal(opts.signal); err != nil {
-		return invalid("send signal", opts.signal, "", err)
+		return invalid("send signal", opts.signal, "SIGUSR2, USR2 or 12, for example", err)
 	}
 	what := "name"
 	if _, err := strconv.Atoi(opts.target); err == nil {

@@ -11,38 +11,48 @@ import (
 	"tend/internal/keeper/wire"
 )
 
-// spawn starts a process and answers with its pid, pidfd and pipes.
-func (k *Keeper) spawn(id uint64, m wire.Spawn) error {
+// spawn starts a process and answers with its pid and pidfd.
+func (k *Keeper) spawn(f wire.Frame, m wire.Spawn) error {
 	if c, ok := k.children[m.Key]; ok {
-		k.answerSpawn(id, c, len(m.Slots)) // asked again by a daemon that did not hear us
+		k.answerSpawn(f.ID, c) // asked again by a daemon that did not hear us
 		return nil
 	}
 	if m.Path == "" || m.Path[0] != '/' {
 		return errPath
 	}
-	theirs, ours, err := openSlots(m.Slots)
-	defer fdpass.CloseAll(theirs)
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		fdpass.CloseAll(values(ours))
+		return &os.PathError{Op: "open", Path: "/dev/null", Err: err}
+	}
+	defer fdpass.CloseAll([]int{null})
+	files, pipes, err := slots(m.Slots, f.FDs, null)
+	if err != nil {
 		return err
+	}
+	// On the shelf before the process is there: whatever it writes is kept.
+	for n, fd := range pipes {
+		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return os.NewSyscallError("dup", err)
+		}
+		k.put(wire.PipeName(m.Key, n), own)
 	}
 
 	pidfd := -1
 	attr := &syscall.ProcAttr{
-		Dir: m.Dir, Env: m.Env, Files: make([]uintptr, len(theirs)),
+		Dir: m.Dir, Env: m.Env, Files: files,
 		// A session of its own: no terminal, and a group that signals reach
 		// as a whole.
 		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
-	}
-	for i, fd := range theirs {
-		attr.Files[i] = uintptr(fd)
 	}
 	if m.AsUser {
 		attr.Sys.Credential = &syscall.Credential{Uid: m.UID, Gid: m.GID, Groups: m.Groups}
 	}
 	pid, err := syscall.ForkExec(m.Path, m.Argv, attr)
 	if err != nil {
-		fdpass.CloseAll(values(ours))
+		for n := range pipes {
+			k.drop(wire.PipeName(m.Key, n))
+		}
 		return err
 	}
 
@@ -51,62 +61,31 @@ func (k *Keeper) spawn(id uint64, m wire.Spawn) error {
 	c := &child{key: m.Key, pid: pid, pidfd: pidfd, tag: m.Tag}
 	c.start, _ = startTicks(pid) // the process is ours to reap: it is still there
 	k.children[c.key], k.byPID[pid] = c, c
-	for n, fd := range ours {
-		name := wire.PipeName(m.Key, n)
-		k.drop(name)
-		k.shelf[name] = fd
-	}
-	k.answerSpawn(id, c, len(m.Slots))
+	k.answerSpawn(f.ID, c)
 	return nil
 }
 
-func (k *Keeper) answerSpawn(id uint64, c *child, slots int) {
-	fds := []int{c.pidfd}
-	for n := range slots {
-		if fd, ok := k.shelf[wire.PipeName(c.key, n)]; ok {
-			fds = append(fds, fd)
-		}
-	}
-	k.send(wire.Frame{Kind: wire.KindSpawned, ID: id, Body: c.message().Append(nil), FDs: fds})
+func (k *Keeper) answerSpawn(id uint64, c *child) {
+	k.send(wire.Frame{Kind: wire.KindSpawned, ID: id, Body: c.message().Append(nil), FDs: []int{c.pidfd}})
 }
 
-// openSlots opens what a new process gets as descriptors 0, 1, 2, ...: theirs
-// are its ends, in order, ours the other ends of its pipes.
-func openSlots(slots []wire.Slot) (theirs []int, ours map[int]int, err error) {
-	ours = map[int]int{}
-	for n, s := range slots {
-		switch s {
-		case wire.SlotNull:
-			fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return theirs, ours, &os.PathError{Op: "open", Path: "/dev/null", Err: err}
-			}
-			theirs = append(theirs, fd)
-		case wire.SlotPipe:
-			var p [2]int
-			if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-				return theirs, ours, os.NewSyscallError("pipe", err)
-			}
-			// Only the end that is read: it is a file description of its own.
-			if err := unix.SetNonblock(p[0], true); err != nil {
-				fdpass.CloseAll(p[:])
-				return theirs, ours, os.NewSyscallError("set nonblock", err)
-			}
-			theirs = append(theirs, p[1])
-			ours[n] = p[0]
+// slots finds what a new process gets as descriptors 0, 1, 2, ... among fds,
+// and the ends of its pipes that are read, by the number of the descriptor.
+func slots(list []wire.Slot, fds []int, null int) (files []uintptr, pipes map[int]int, err error) {
+	pipes = map[int]int{}
+	for n, s := range list {
+		switch {
+		case s == wire.SlotNull:
+			files = append(files, uintptr(null))
+		case s == wire.SlotPipe && len(fds) >= 2:
+			files = append(files, uintptr(fds[0]))
+			pipes[n] = fds[1]
+			fds = fds[2:]
 		default:
-			return theirs, ours, errSlot
+			return nil, nil, errSlot
 		}
 	}
-	return theirs, ours, nil
-}
-
-func values(m map[int]int) []int {
-	var out []int
-	for _, v := range m {
-		out = append(out, v)
-	}
-	return out
+	return files, pipes, nil
 }
 
 // adopt takes a process that a keeper before us started. It is not our child:

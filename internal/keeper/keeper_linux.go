@@ -137,7 +137,7 @@ func (k *Keeper) handle(f wire.Frame) {
 	case wire.KindSpawn:
 		var m wire.Spawn
 		if m, err = wire.ParseSpawn(f.Body); err == nil {
-			err = k.spawn(f.ID, m)
+			err = k.spawn(f, m)
 		}
 	case wire.KindAck:
 		var m wire.Seq
@@ -240,12 +240,17 @@ func (k *Keeper) hold(f wire.Frame, keep *int) error {
 		return errNoFD
 	}
 	*keep = 1
-	k.drop(m.Name)
-	k.shelf[m.Name] = f.FDs[0]
+	k.put(m.Name, f.FDs[0])
 	if f.ID != 0 {
 		k.send(wire.Frame{Kind: wire.KindOK, ID: f.ID})
 	}
 	return nil
+}
+
+// put puts fd on the shelf, in place of what has the name.
+func (k *Keeper) put(name string, fd int) {
+	k.drop(name)
+	k.shelf[name] = fd
 }
 
 func (k *Keeper) drop(name string) {
@@ -266,6 +271,6 @@ func (k *Keeper) log(text string) {
 
 var (
 	errNoFD = errors.New("no descriptor came with the frame")
-	errSlot = errors.New("unknown kind of descriptor for the new process")
+	errSlot = errors.New("unknown kind of descriptor for the new process, or one that did not come with the frame")
 	errPath = errors.New("no path of the program, or not absolute")
 )

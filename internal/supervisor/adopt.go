@@ -3,6 +3,7 @@ package supervisor
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (m adoption) handle(s *Supervisor) {
 			s.adoptUnknown(c)
 		}
 	}
-	for _, in := range s.sorted() {
+	for _, in := range slices.Clone(s.list) {
 		s.adopt(in, children, exits)
 	}
 	for _, e := range m.inventory.Exits {

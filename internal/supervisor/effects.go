@@ -18,6 +18,7 @@ import (
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
 	"tend/internal/logs"
+	"tend/internal/store"
 )
 
 // prepare does what must be written down before effects are carried out: a
@@ -75,28 +76,39 @@ type tag struct {
 	Spec  *api.Spec `json:"spec"` // without its environment: that is in /proc/PID/environ
 }
 
+// spawn asks the keeper for a process, aside: its files are opened first.
 func (s *Supervisor) spawn(in *instance, launch uint64) {
-	r := &in.rec
-	serial := r.Serial
-	answer := func(c wire.Child, err error) { s.mail.post(spawned{serial, launch, c, err}) }
-	if !r.Spec.Log.Disabled {
-		if err := logs.Check(in.paths(), owner(r.Spec)); err != nil {
+	r, files := in.rec, in.files
+	s.spawns.do(s.aside, func() {
+		answer := func(c wire.Child, err error) { s.mail.post(spawned{r.Serial, launch, c, err}) }
+		m, err := s.launch(&r, files)
+		if err != nil {
 			answer(wire.Child{}, err)
 			return
+		}
+		s.opts.Keeper.Spawn(m, answer)
+	})
+}
+
+// launch makes sure that a process can write its output, and says how it is
+// started.
+func (s *Supervisor) launch(r *store.Record, files app.Files) (wire.Spawn, error) {
+	if !r.Spec.Log.Disabled {
+		if err := logs.Check([]string{files.Out, files.Err, orNull(files.Combined)}, owner(r.Spec)); err != nil {
+			return wire.Spawn{}, err
 		}
 	}
 	bare := *r.Spec
 	bare.Env = nil
 	t, err := json.Marshal(tag{ID: r.ID, Index: r.Index, Spec: &bare})
 	if err != nil {
-		answer(wire.Child{}, fmt.Errorf("describe the app for the keeper: %w", err))
-		return
+		return wire.Spawn{}, fmt.Errorf("describe the app for the keeper: %w", err)
 	}
 	path, argv := app.Argv(r.Spec)
 	m := wire.Spawn{
 		Key: r.Key, Path: path, Argv: argv, Dir: r.Spec.Cwd, Tag: t,
 		Slots: []wire.Slot{wire.SlotNull, wire.SlotPipe, wire.SlotPipe},
-		Env: app.Environ(r.Spec, r.Inherited.Vars, s.opts.Home, in.files, app.Launch{
+		Env: app.Environ(r.Spec, r.Inherited.Vars, s.opts.Home, files, app.Launch{
 			ID: r.ID, Index: r.Index, UniqueID: r.Key, Restarts: r.Life.Restarts, Instances: r.Spec.Instances,
 		}),
 	}
@@ -109,15 +121,15 @@ func (s *Supervisor) spawn(in *instance, launch uint64) {
 			m.Groups = append(m.Groups, uint32(g)) //nolint:gosec // validated
 		}
 	}
-	s.opts.Keeper.Spawn(m, answer)
+	return m, nil
 }
 
-func (in *instance) paths() []string {
-	p := []string{in.files.Out, in.files.Err}
-	if in.files.Combined != "" {
-		p = append(p, in.files.Combined)
+// orNull is path, or the file that is never written where there is none.
+func orNull(path string) string {
+	if path == "" {
+		return os.DevNull
 	}
-	return slices.DeleteFunc(p, func(path string) bool { return path == os.DevNull })
+	return path
 }
 
 func owner(spec *api.Spec) *logs.Owner {

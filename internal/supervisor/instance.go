@@ -2,8 +2,9 @@ package supervisor
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
-	"maps"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,8 @@ func (s *Supervisor) setSpec(in *instance, spec *api.Spec) {
 
 func (s *Supervisor) insert(in *instance) {
 	s.table[in.rec.ID] = in
+	at, _ := slices.BinarySearchFunc(s.list, in.rec.ID, byID)
+	s.list = slices.Insert(s.list, at, in)
 	s.serial[in.rec.Serial] = in
 	if in.rec.Key != "" {
 		s.keys[in.rec.Key] = in
@@ -54,8 +57,13 @@ func (s *Supervisor) insert(in *instance) {
 	s.stale = true
 }
 
+func byID(in *instance, id int) int { return in.rec.ID - id }
+
 func (s *Supervisor) remove(in *instance) {
 	delete(s.table, in.rec.ID)
+	if at, ok := slices.BinarySearchFunc(s.list, in.rec.ID, byID); ok {
+		s.list = slices.Delete(s.list, at, at+1)
+	}
 	delete(s.serial, in.rec.Serial)
 	delete(s.keys, in.rec.Key)
 	if len(s.table) == 0 {
@@ -132,15 +140,15 @@ func (in *instance) reached(g goal) (done, ok bool) {
 		return true, g != goalRunning
 	}
 	switch st {
-	case lifecycle.Online:
-		return g == goalRunning, true
+	case lifecycle.Online: // with goalStopped: another order overruled the stop
+		return g != goalGone, g == goalRunning
 	case lifecycle.Stopped:
 		return g != goalGone, g == goalStopped
 	case lifecycle.Errored:
 		// A process that could not be killed stays; any other is gone.
 		return true, g == goalStopped && in.rec.Life.Live == 0
 	case lifecycle.Waiting:
-		return g == goalRunning, false
+		return g != goalGone, false
 	case lifecycle.Launching, lifecycle.Stopping:
 	}
 	return false, false
@@ -165,17 +173,14 @@ func (s *Supervisor) publish() {
 		return
 	}
 	s.stale = false
-	v := &View{Rows: make([]*Row, 0, len(s.table))}
-	for _, in := range s.table {
+	v := &View{Rows: make([]*Row, 0, len(s.list))}
+	for _, in := range s.list {
 		if in.row == nil {
 			in.row = &Row{Instance: in.describe(), Key: in.rec.Key, StartTicks: in.rec.Proc.Start}
 		}
 		v.Rows = append(v.Rows, in.row)
 	}
-	slices.SortFunc(v.Rows, func(a, b *Row) int { return a.ID - b.ID })
-	if s.view.Swap(v) == nil {
-		close(s.whole)
-	}
+	s.view.Store(v)
 }
 
 func (in *instance) describe() api.Instance {
@@ -211,13 +216,6 @@ func millis(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
-}
-
-// sorted are the instances by id.
-func (s *Supervisor) sorted() []*instance {
-	all := slices.Collect(maps.Values(s.table))
-	slices.SortFunc(all, func(a, b *instance) int { return a.rec.ID - b.rec.ID })
-	return all
 }
 
 // version is what the nearest package.json says, "N/A" without one (as PM2).
@@ -265,7 +263,14 @@ func (s *Supervisor) writePidFile(in *instance) {
 	if in.files.Pid == os.DevNull {
 		return
 	}
-	if err := os.WriteFile(in.files.Pid, []byte(strconv.Itoa(in.rec.Proc.PID)), 0o600); err != nil {
+	pid := []byte(strconv.Itoa(in.rec.Proc.PID))
+	err := os.WriteFile(in.files.Pid, pid, 0o600)
+	if errors.Is(err, fs.ErrNotExist) { // its directory, as that of a log
+		if err = os.MkdirAll(filepath.Dir(in.files.Pid), 0o750); err == nil {
+			err = os.WriteFile(in.files.Pid, pid, 0o600)
+		}
+	}
+	if err != nil {
 		s.opts.Log.Warn("write pid file", "app", in.rec.Spec.Name, "err", err)
 	}
 }

@@ -62,7 +62,7 @@ func (s *Supervisor) Details(ctx context.Context, ids []int) ([]api.Instance, er
 func (s *Supervisor) saved(ctx context.Context) ([]pm2env.Saved, error) {
 	var list []pm2env.Saved
 	err := s.ask(ctx, func(s *Supervisor) {
-		for _, in := range s.sorted() {
+		for _, in := range s.list {
 			life := in.rec.Life
 			list = append(list, pm2env.Saved{
 				Spec: *in.rec.Spec, Env: app.Merged(in.rec.Spec, in.rec.Inherited.Vars), Index: in.rec.Index,
@@ -198,5 +198,8 @@ func (s *Supervisor) signalOne(ctx context.Context, id int, sig syscall.Signal, 
 	if err = errors.Join(err, asked); err == nil {
 		return nil
 	}
-	return &errs.Error{Op: "send " + app.SignalName(sig) + " to", On: fmt.Sprintf("%s (%d)", ev.Name, id), Kind: errs.Invalid, Err: err}
+	return &errs.Error{
+		Op: "send " + app.SignalName(sig) + " to", On: fmt.Sprintf("%s (%d)", ev.Name, id), Kind: errs.Invalid, Err: err,
+		Hint: "`tend ls` shows what runs",
+	}
 }

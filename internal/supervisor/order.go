@@ -222,6 +222,9 @@ func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell fun
 		ids, err := s.Select(target, req.Cwd)
 		if err != nil {
 			failed = append(failed, err)
+			if len(req.Targets) > 1 {
+				tell(api.Event{Kind: api.EventInstance, Act: req.Act, Target: target, ID: -1, Error: errs.Wire(err)})
+			}
 			continue
 		}
 		tell(api.Event{Kind: api.EventTarget, Act: req.Act, Target: target, IDs: ids})
@@ -305,7 +308,7 @@ type admission struct {
 func (m admit) handle(s *Supervisor) {
 	env := s.opts.Store.Intern(m.inherited)
 	var a admission
-	for _, in := range s.sorted() {
+	for _, in := range s.list {
 		if in.rec.Spec.Name == m.spec.Name && !m.force {
 			a.ids = append(a.ids, in.rec.ID)
 			a.orders = append(a.orders, order{id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, change: respec(m.spec, env)})
@@ -374,7 +377,7 @@ func (s *Supervisor) add(spec *api.Spec, env *store.Environment, n int) ([]int, 
 
 // Scale adds or removes instances of an app until there are as many as asked.
 func (s *Supervisor) Scale(ctx context.Context, req api.ScaleRequest, tell func(api.Event)) error {
-	ids, err := s.Select(req.Name, req.Cwd)
+	ids, err := s.oneApp(req.Name, req.Cwd)
 	if err != nil {
 		return err
 	}
@@ -389,7 +392,9 @@ func (s *Supervisor) Scale(ctx context.Context, req api.ScaleRequest, tell func(
 			Hint: "`tend delete` removes an app",
 		}
 	case want == len(ids):
-		return &errs.Error{Op: "scale", On: req.Name, Kind: errs.Invalid, Err: fmt.Errorf("it has %d instances already", want)}
+		return &errs.Error{Op: "scale", On: req.Name, Kind: errs.Invalid, Err: fmt.Errorf("it has %d instances already", want),
+			Hint: "+N and -N add and remove instances",
+		}
 	case want < len(ids):
 		// The lowest ids go first, as in PM2.
 		return s.drop(ctx, ids[:len(ids)-want], tell)
@@ -408,6 +413,30 @@ func (s *Supervisor) Scale(ctx context.Context, req api.ScaleRequest, tell func(
 	tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: req.Name, IDs: a.ids, OK: true})
 	failed := s.begin(ctx, a.orders, 0, api.ActStart, tell)
 	return whole(failed, len(a.ids) == 1)
+}
+
+// oneApp is the ids of all instances of the one app that a target points at:
+// what would scale several, "all" or a namespace, would delete most of them.
+func (s *Supervisor) oneApp(target, cwd string) ([]int, error) {
+	places := s.places()
+	ids, err := app.Select(target, cwd, places)
+	if err != nil {
+		return nil, err
+	}
+	name := places[slices.IndexFunc(places, func(p app.Place) bool { return p.ID == ids[0] })].Name
+	var all []int
+	for _, p := range places {
+		switch {
+		case p.Name == name:
+			all = append(all, p.ID)
+		case slices.Contains(ids, p.ID):
+			return nil, &errs.Error{
+				Op: "scale", On: target, Kind: errs.Invalid, Err: errors.New("it names more than one app"),
+				Hint: "scale one after the other, by name",
+			}
+		}
+	}
+	return all, nil
 }
 
 // drop takes instances out of the table.

@@ -62,19 +62,24 @@ type Supervisor struct {
 	boot  string
 	mail  mailbox
 	view  atomic.Pointer[View]
-	whole chan struct{} // closed when the first view is there
+	whole chan struct{} // closed when all that the last daemon left was taken up
 	// roots are the pids of the first process of every instance, for those
 	// who look at the process table aside.
 	roots pidSet
 	// aside does what may wait; Run sets it, and waits for all of it.
 	aside func(work func(ctx context.Context))
+	// spawns prepares launches aside, one after the other: opening files takes
+	// longer than all else.
+	spawns line
 
 	// What follows belongs to Run.
 
+	list   []*instance       // by id, ascending
 	table  map[int]*instance // by id
 	serial map[uint64]*instance
 	keys   map[string]*instance // by the key of the current launch
 	nextID int
+	lost   int      // launches of which nobody knows yet what became
 	stale  bool     // the view is older than the table
 	later  []func() // answers, which wait for the view that they are about
 }
@@ -106,6 +111,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer working.Wait()
 	defer cancel()
 	s.aside = func(work func(context.Context)) { working.Go(func() { work(ctx) }) }
+	entered := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -116,6 +122,10 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			m.handle(s)
 		}
 		s.publish()
+		if s.lost == 0 && !entered {
+			entered = true
+			close(s.whole)
+		}
 		for _, answer := range s.later {
 			answer()
 		}
@@ -315,6 +325,39 @@ func (m *mailbox) take() []message {
 	q := m.queue
 	m.queue = nil
 	return q
+}
+
+// line does things one after the other, aside.
+type line struct {
+	mu      sync.Mutex
+	waiting []func()
+	busy    bool
+}
+
+// do puts f at the end of the line; start starts work aside.
+func (l *line) do(start func(func(context.Context)), f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, f)
+	if !l.busy {
+		l.busy = true
+		start(l.work)
+	}
+}
+
+func (l *line) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		if len(l.waiting) == 0 {
+			l.busy, l.waiting = false, nil
+			l.mu.Unlock()
+			return
+		}
+		f := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		l.mu.Unlock()
+		f()
+	}
 }
 
 // pidSet is a set of pids that may be read by anybody.

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"tend/internal/app"
+	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
 	"tend/internal/sysinfo"
 )
@@ -126,23 +127,33 @@ func (s *Supervisor) sendRoot(t target, sig syscall.Signal) {
 	}
 }
 
-// findStray deals with a launch whose keeper died before it answered. The
-// process may be there, without anybody to read its output and unknown to the
-// new keeper: it is ended before the launch is tried again, so that no two
-// ever run.
+// findStray deals with a launch whose keeper died before it answered: the
+// process may be there, unknown to the new keeper. It is taken over, or ended
+// and launched again where it cannot be, so that no two ever run.
 func (s *Supervisor) findStray(in *instance, launch uint64) {
 	serial, key := in.rec.Serial, in.rec.Key
+	s.lost++
 	s.aside(func(ctx context.Context) {
 		for {
 			table, err := s.opts.Scan.Scan(ctx)
 			if err != nil {
-				s.opts.Log.Error("look for a process of a lost launch", "err", err)
+				if ctx.Err() == nil {
+					s.opts.Log.Error("look for the process of a lost launch", "err", err)
+				}
 				return
 			}
 			strays := table.FindByUnique(key)
 			if len(strays) == 0 {
-				s.mail.post(respawn{serial, launch})
+				s.mail.post(found{respawn{serial, launch}})
 				return
+			}
+			if root, ok := first(strays); ok {
+				err := s.opts.Keeper.Adopt(key, root.PID, root.Start)
+				if err == nil {
+					s.mail.post(found{spawned{serial, launch, wire.Child{Key: key, PID: root.PID, Start: root.Start}, nil}})
+					return
+				}
+				s.opts.Log.Error("take over the process of a lost launch", "pid", root.PID, "err", err)
 			}
 			for _, p := range strays {
 				s.send(p, syscall.SIGKILL)
@@ -154,6 +165,24 @@ func (s *Supervisor) findStray(in *instance, launch uint64) {
 			}
 		}
 	})
+}
+
+// found is what became of a lost launch.
+type found struct{ message }
+
+func (m found) handle(s *Supervisor) {
+	s.lost--
+	m.message.handle(s)
+}
+
+// first is the process that the keeper started: it leads its session.
+func first(strays []sysinfo.Proc) (sysinfo.Proc, bool) {
+	for _, p := range strays {
+		if p.SID == p.PID {
+			return p, true
+		}
+	}
+	return sysinfo.Proc{}, false
 }
 
 // respawn asks again for a launch of which nothing is there.

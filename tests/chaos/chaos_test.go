@@ -42,7 +42,7 @@ func newWorld(t *testing.T) *world {
 		if t.Failed() {
 			log, _ := os.ReadFile(w.home.Log())
 			lines := strings.Split(string(log), "\n")
-			t.Logf("the end of the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
+			t.Logf("the end of the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-600):], "\n"))
 		}
 	})
 	return w
@@ -211,6 +211,7 @@ func TestChaosOfDaemonAndKeeper(t *testing.T) {
 	}
 	testkit.WaitFor(t, 10*time.Second, "a restart counter that agrees with the starts", func() bool {
 		in := w.list()["crasher/0"]
+		t.Logf("%d restarts, %d starts, %s, live %d", in.Restarts, count(), in.State, in.PID)
 		return in.Restarts > 0 && in.Restarts == count()-1 && in.State == api.Online
 	})
 	if in := w.list()["crasher/0"]; in.ExitCode != 7 || in.ExitUnknown {

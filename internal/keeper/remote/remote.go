@@ -246,7 +246,7 @@ func (k *Keeper) receive(f wire.Frame) {
 	done(f, err)
 }
 
-// learn takes over the descriptors of a new process.
+// learn takes over the pidfd of a new process.
 func (k *Keeper) learn(f wire.Frame) {
 	m, err := wire.ParseChild(f.Body)
 	if err != nil || len(f.FDs) == 0 {
@@ -255,9 +255,7 @@ func (k *Keeper) learn(f wire.Frame) {
 	}
 	k.forget(m.Key)
 	k.children[m.Key] = child{Child: m, pidfd: f.FDs[0]}
-	for i, fd := range f.FDs[1:] {
-		k.put(wire.PipeName(m.Key, i+1), fd)
-	}
+	fdpass.CloseAll(f.FDs[1:])
 }
 
 func (k *Keeper) forget(key string) {
@@ -292,10 +290,29 @@ func (k *Keeper) tell(kind wire.Kind, body []byte, fds ...int) {
 	_ = k.current().Write(wire.Frame{Kind: kind, Body: body, FDs: fds}) // as in ask
 }
 
-// Spawn asks for a process. done is called once from Run, and must not block:
-// with the process, with a *RefusedError, or with ErrLost.
+// Spawn asks for a process. done is called once and must not block: with the
+// process, with a *RefusedError, or with ErrLost.
+//
+// The pipes are made here, so that their ends are held by two processes from
+// the beginning: whichever dies, nobody who writes them notices.
 func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
-	k.ask(wire.KindSpawn, m.Append(nil), nil, func(f wire.Frame, err error) {
+	var fds, theirs []int
+	defer func() { fdpass.CloseAll(theirs) }()
+	for n, s := range m.Slots {
+		if s != wire.SlotPipe {
+			continue
+		}
+		r, w, err := pipe()
+		if err != nil {
+			done(wire.Child{Key: m.Key}, err)
+			return
+		}
+		fds, theirs = append(fds, w, r), append(theirs, w)
+		k.mu.Lock()
+		k.put(wire.PipeName(m.Key, n), r)
+		k.mu.Unlock()
+	}
+	k.ask(wire.KindSpawn, m.Append(nil), fds, func(f wire.Frame, err error) {
 		if err != nil {
 			done(wire.Child{Key: m.Key}, err)
 			return
@@ -303,6 +320,27 @@ func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
 		c, err := wire.ParseChild(f.Body)
 		done(c, err)
 	})
+}
+
+// pipe makes a pipe of which the end to read does not block. That is a
+// property of this end alone: each is a file description of its own.
+func pipe() (r, w int, err error) {
+	var p [2]int
+	syscall.ForkLock.RLock() // no process may inherit them in between
+	err = unix.Pipe(p[:])
+	if err == nil {
+		unix.CloseOnExec(p[0])
+		unix.CloseOnExec(p[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return -1, -1, os.NewSyscallError("pipe", err)
+	}
+	if err := unix.SetNonblock(p[0], true); err != nil {
+		fdpass.CloseAll(p[:])
+		return -1, -1, os.NewSyscallError("set nonblock", err)
+	}
+	return p[0], p[1], nil
 }
 
 // Ack says that the exit of that number is dealt with, for ever.

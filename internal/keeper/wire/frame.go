@@ -26,8 +26,8 @@ type Kind uint8
 // The kinds, with who sends them.
 const (
 	KindHello   Kind = 1  // both: Hello; the daemon's first frame, and its answer
-	KindSpawn   Kind = 2  // daemon: Spawn
-	KindSpawned Kind = 3  // keeper: Child, with pidfd and pipe ends
+	KindSpawn   Kind = 2  // daemon: Spawn, with the ends of its pipes
+	KindSpawned Kind = 3  // keeper: Child, with pidfd
 	KindFailed  Kind = 4  // keeper: Failed, in answer to anything
 	KindExit    Kind = 5  // keeper: Exit
 	KindAck     Kind = 6  // daemon: Seq

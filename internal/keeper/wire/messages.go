@@ -40,8 +40,9 @@ type Slot uint8
 // The slots.
 const (
 	SlotNull Slot = 0 // /dev/null
-	// SlotPipe is a pipe that the process writes. The keeper puts its read
-	// end on the shelf as PipeName(key, n) and sends a copy to the daemon.
+	// SlotPipe is a pipe that the process writes. The frame carries both its
+	// ends, the one to write first; the keeper puts the one to read on the
+	// shelf as PipeName(key, n).
 	SlotPipe Slot = 1
 )
 
@@ -119,8 +120,7 @@ func ParseSpawn(b []byte) (m Spawn, err error) {
 	return m, err
 }
 
-// Child is a process that the keeper holds. The frame carries its pidfd; the
-// frame that answers a Spawn carries its pipes as well, in order.
+// Child is a process that the keeper holds. The frame carries its pidfd.
 type Child struct {
 	Key   string
 	PID   int
