@@ -93,8 +93,10 @@ const (
 	EventInstance = "instance"
 	// EventApp tells that a new app with IDs was added to the table.
 	EventApp = "app"
-	// EventNote is something that a person should read: Message.
+	// EventNote is something that a person may want to read: Message.
 	EventNote = "note"
+	// EventWarning is something that a person should read: Message.
+	EventWarning = "warning"
 	// EventDone ends the stream. Error is set when the request as a whole
 	// failed, also when one of its parts did.
 	EventDone = "done"

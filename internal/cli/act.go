@@ -41,26 +41,44 @@ func newAct(env *Env, act string, cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// runAct works through the targets from left to right, up to the first that
-// fails. Then there is no list: the error is what matters.
 func runAct(ctx context.Context, env *Env, opts actOptions) error {
 	return env.with(ctx, func(c *client.Client) error {
-		for _, t := range opts.targets {
+		err := env.each(ctx, opts.targets, func(t string) error {
 			targets, err := env.resolveTarget(ctx, c, t, opts.only)
 			if err != nil {
 				return err
 			}
 			if len(targets) == 0 {
 				env.warn("%s: none of its apps is in the list", t)
-				continue
+				return nil
 			}
 			req := api.ActRequest{Act: opts.act, Targets: targets, Cwd: env.Cwd, Parallel: opts.parallel}
-			if err := c.Act(ctx, req, env.progress); err != nil {
-				return err
-			}
+			return c.Act(ctx, req, env.progress)
+		})
+		if err != nil {
+			return err
 		}
 		return env.list(ctx, c, opts.listing)
 	})
+}
+
+// each works through targets from left to right. One that fails is told of and
+// keeps no other from its turn; but then there is no list at the end: the
+// error is what matters.
+func (e *Env) each(ctx context.Context, targets []string, do func(target string) error) error {
+	var failed error
+	for _, t := range targets {
+		err := do(t)
+		switch {
+		case err == nil:
+		case len(targets) == 1, ctx.Err() != nil:
+			return err
+		default:
+			e.report(err)
+			failed = errTold
+		}
+	}
+	return failed
 }
 
 // resolveTarget is target as the daemon takes it: itself, or those apps of a

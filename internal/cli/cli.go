@@ -66,6 +66,7 @@ const (
 // Ends of a command that need no more words.
 var (
 	errUsage = errors.New("usage was printed because something was wrong")
+	errTold  = errors.New("each of several failures was told of")
 	errDone  = errors.New("nothing is left to do")
 )
 
@@ -95,7 +96,7 @@ func (e *Env) code(err error) int {
 	switch {
 	case err == nil, errors.Is(err, errDone), errors.Is(err, syscall.EPIPE): // whoever read our output has seen enough
 		return codeOK
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, errTold):
 		return codeFailed
 	case errors.Is(err, context.Canceled):
 		return codeInterrupted

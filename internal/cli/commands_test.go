@@ -98,7 +98,7 @@ func TestProgress(t *testing.T) {
 		{Kind: api.EventTarget, Act: "stop", Target: "api", IDs: []int{1, 2}},
 		{Kind: api.EventInstance, Name: "api", ID: 1, OK: true},
 		{Kind: api.EventInstance, Name: "api", ID: 2, Error: &api.Error{Kind: "timeout", Message: "it did not end"}},
-		{Kind: api.EventNote, Message: "cron is still on"},
+		{Kind: api.EventWarning, Message: "cron is still on"},
 	}
 	failure := &api.Error{Op: "stop", On: "api", Kind: "crashed", Message: "1 of 2 failed", Lines: []string{"boom", "\x1b[31mred"}}
 	for program, want := range map[string][2]string{

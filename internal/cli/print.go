@@ -128,6 +128,8 @@ func (e *Env) progress(ev api.Event) {
 	case api.EventApp:
 		e.info("App [%s] launched (%s)", ev.Name, counted(len(ev.IDs), "instance"))
 	case api.EventNote:
+		e.info("%s", ev.Message)
+	case api.EventWarning:
 		e.warn("%s", ev.Message)
 	}
 }

@@ -26,21 +26,19 @@ func newRestart(env *Env) *cobra.Command {
 
 func runRestart(ctx context.Context, env *Env, opts startOptions) error {
 	return env.with(ctx, func(c *client.Client) error {
-		for _, t := range opts.targets {
-			var err error
+		err := env.each(ctx, opts.targets, func(t string) error {
+			opts := opts
 			opts.present = t == "-"
-			switch {
-			case opts.present, config.IsFile(t):
-				err = env.startFile(ctx, c, t, opts)
-			default:
-				if !opts.updateEnv {
-					env.print("%s\n", env.paint(boldBlue, "Use --update-env to update environment variables"))
-				}
-				err = env.actOn(ctx, c, api.ActRestart, t, opts)
+			if opts.present || config.IsFile(t) {
+				return env.startFile(ctx, c, t, opts)
 			}
-			if err != nil {
-				return err
+			if !opts.updateEnv {
+				env.print("%s\n", env.paint(boldBlue, "Use --update-env to update environment variables"))
 			}
+			return env.actOn(ctx, c, api.ActRestart, t, opts)
+		})
+		if err != nil {
+			return err
 		}
 		return env.conclude(ctx, c, opts)
 	})

@@ -79,16 +79,14 @@ func runStart(ctx context.Context, env *Env, opts startOptions) error {
 		opts.targets = []string{env.defaultFile()}
 	}
 	return env.with(ctx, func(c *client.Client) error {
-		for _, t := range opts.targets {
-			var err error
+		err := env.each(ctx, opts.targets, func(t string) error {
 			if t == "-" || config.IsFile(t) {
-				err = env.startFile(ctx, c, t, opts)
-			} else {
-				err = env.startTarget(ctx, c, t, opts)
+				return env.startFile(ctx, c, t, opts)
 			}
-			if err != nil {
-				return err
-			}
+			return env.startTarget(ctx, c, t, opts)
+		})
+		if err != nil {
+			return err
 		}
 		return env.conclude(ctx, c, opts)
 	})
@@ -219,7 +217,9 @@ func (e *Env) startScript(ctx context.Context, c *client.Client, script string, 
 	*opts.started = append(*opts.started, spec.Name)
 	e.info("Starting %s in %s_mode (%s)", spec.Script, spec.Mode, counted(spec.Instances, "instance"))
 	err = c.Start(ctx, req, func(ev api.Event) {
-		if ev.Kind == api.EventNote || ev.Kind == api.EventInstance && !ev.OK {
+		// What failed of a single instance is the error of the whole.
+		failed := ev.Kind == api.EventInstance && !ev.OK && spec.Instances > 1
+		if failed || ev.Kind == api.EventNote || ev.Kind == api.EventWarning {
 			e.progress(ev)
 		}
 	})

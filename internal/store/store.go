@@ -124,9 +124,10 @@ func Open(path string, log *slog.Logger) (*Store, []Record, error) {
 		log.Warn("the journal was damaged", "path", path, "damage", damage.String())
 	}
 	s.journal = j
-	if err := s.rewrite(); err != nil {
-		log.Error("rewrite the journal", "err", err)
-		s.behind = true
+	if j.Size() > smallSize { // else it is not worth the wait for the disk
+		if err := s.rewrite(); err != nil {
+			log.Error("rewrite the journal", "err", err) // the old one goes on
+		}
 	}
 	records := slices.Collect(maps.Values(s.live))
 	slices.SortFunc(records, func(a, b Record) int { return a.ID - b.ID })
@@ -147,9 +148,14 @@ func (r *replay) line(payload []byte) error {
 	}
 	switch {
 	case e.Env != nil:
-		r.envs[e.Env.ID] = r.s.intern(e.Env.Vars)
+		env := r.s.intern(e.Env.Vars)
+		env.id = e.Env.ID
+		r.envs[env.id] = env
+		r.s.nextRef = max(r.s.nextRef, env.id)
 	case e.Spec != nil:
 		r.specs[e.Spec.ID] = e.Spec.Spec
+		r.s.specs[e.Spec.Spec] = e.Spec.ID
+		r.s.nextRef = max(r.s.nextRef, e.Spec.ID)
 	case e.Put != nil:
 		rec := e.Put.Record
 		rec.Spec, rec.Inherited = r.specs[e.Put.SpecID], r.envs[e.Put.EnvID]

@@ -256,6 +256,12 @@ func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(
 	var orders []order
 	for i := range req.Apps {
 		spec := &req.Apps[i]
+		if spec.Mode == api.Cluster {
+			tell(api.Event{
+				Kind: api.EventWarning, Name: spec.Name,
+				Message: "app " + spec.Name + ": cluster mode is not there yet: its instances run in fork mode, each on its own, and cannot share a port",
+			})
+		}
 		admitted := make(chan admission, 1)
 		s.mail.post(admit{spec: spec, inherited: req.Inherited, force: req.Force, answer: admitted})
 		select {
@@ -392,7 +398,8 @@ func (s *Supervisor) Scale(ctx context.Context, req api.ScaleRequest, tell func(
 			Hint: "`tend delete` removes an app",
 		}
 	case want == len(ids):
-		return &errs.Error{Op: "scale", On: req.Name, Kind: errs.Invalid, Err: fmt.Errorf("it has %d instances already", want),
+		return &errs.Error{
+			Op: "scale", On: req.Name, Kind: errs.Invalid, Err: fmt.Errorf("it has %d instances already", want),
 			Hint: "+N and -N add and remove instances",
 		}
 	case want < len(ids):
