@@ -1,14 +1,17 @@
 // The apps of `make demo`: a Node server, a Python worker and a compiled
-// program in three instances. Paths are relative to this file.
+// program in three instances. A path is seen from cwd, and cwd is where the
+// command was typed when it is not given, as with PM2.
 module.exports = {
   apps: [
     {
       name: 'api',
+      cwd: __dirname,
       script: './api.js',
       env: { PORT: 47310 },
     },
     {
       name: 'jobs',
+      cwd: __dirname,
       script: './jobs.py',
       interpreter: 'python3',
       restart_delay: 500,
@@ -16,6 +19,7 @@ module.exports = {
     {
       // PORT grows by one per instance: 47320, 47321, 47322.
       name: 'srv',
+      cwd: __dirname,
       script: process.env.TEND_DEMO_SERVER || '../.demo/server',
       interpreter: 'none',
       instances: 3,

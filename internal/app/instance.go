@@ -1,6 +1,7 @@
 package app
 
 import (
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -31,9 +32,7 @@ func Merged(s *api.Spec, inherited map[string]string) map[string]string {
 			env[k] = v
 		}
 	}
-	for k, v := range s.Env {
-		env[k] = v
-	}
+	maps.Copy(env, s.Env)
 	return env
 }
 
@@ -97,10 +96,10 @@ type Files struct {
 
 // nameChars are the characters of a name that stay in the name of a file; PM2
 // makes a dash of every other.
-var nameChars = regexp.MustCompile(`[^A-Za-z0-9.\-]`) //nolint:gochecknoglobals // compiled once, never written
+var nameChars = regexp.MustCompile(`[^A-Za-z0-9.\-]`)
 
 // instanceTail is a "-12" before ".log", which another instance id replaces.
-var instanceTail = regexp.MustCompile(`-\d+\.log$`) //nolint:gochecknoglobals // compiled once, never written
+var instanceTail = regexp.MustCompile(`-\d+\.log$`)
 
 // FilesOf is where instance id of s writes (pm2-surface 2.3): the paths that
 // were asked for, or the defaults below the home; without merge_logs with the

@@ -43,6 +43,7 @@ type Env struct {
 	out  *bufio.Writer // Stdout
 	raw  io.Writer     // Stdout, also when --silent mutes the rest
 	rest []string      // what came after "--"
+	told string        // the last error of an instance: it is not told again as the end of everything
 }
 
 // Getenv is the value of a variable of Environ, "" where there is none.

@@ -56,12 +56,13 @@ func TestActs(t *testing.T) {
 		"stop one app of a file":   {args: "stop apps.json --only off", want: []api.ActRequest{{Act: "stop", Targets: []string{"off"}}}},
 		"delete what stdin names":  {args: "delete -", stdin: `{name: 'off', script: 'gone.js'}`, want: []api.ActRequest{{Act: "delete", Targets: []string{"off"}}}},
 		"stdin names nothing here": {args: "delete -", stdin: `[{"name": "other", "script": "gone.js"}]`, stderr: "[tend][WARN] -: none of its apps is in the list\n"},
-		"the first failure ends it": {
-			args: "stop nosuch api", failure: notFound, want: []api.ActRequest{{Act: "stop", Targets: []string{"nosuch"}}}, code: 1,
-			stderr: "tend: find nosuch: no app and no namespace has this name\n      look\n",
+		"a failure keeps no other target from its turn": {
+			args: "stop nosuch api", failure: notFound, code: 1,
+			want:   []api.ActRequest{{Act: "stop", Targets: []string{"nosuch"}}, {Act: "stop", Targets: []string{"api"}}},
+			stderr: strings.Repeat("tend: find nosuch: no app and no namespace has this name\n      look\n", 2),
 		},
 		"no target":            {args: "stop", code: 1, stderr: "tend: run stop: missing required argument \"id|name|namespace|all|/regex/|file|-\"\n      usage: tend stop <target...>\n"},
-		"an unknown signal":    {args: "sendSignal SIGNOPE api", code: 1, stderr: "tend: send signal SIGNOPE: \"SIGNOPE\" is not the name or number of a signal\n"},
+		"an unknown signal":    {args: "sendSignal SIGNOPE api", code: 1, stderr: "tend: send signal SIGNOPE: \"SIGNOPE\" is not the name or number of a signal\n      SIGUSR2, USR2 or 12, for example\n"},
 		"a parallel of naught": {args: "stop api --parallel 0", code: 1, stderr: "tend: read option --parallel: \"0\" is not a number above 0\n"},
 		"options of the app":   {args: "restart api --kill-timeout 5", code: 1, stderr: "tend: change api: --kill-timeout: the options of an app that is in the list cannot be changed yet\n      delete it and start it with these options, or give them in a configuration file\n"},
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"syscall"
 
 	"tend/api"
 	"tend/client"
@@ -13,6 +14,9 @@ import (
 func (e *Env) Connect(ctx context.Context, spawn bool) (*client.Client, error) {
 	c := client.New(e.Home.Socket())
 	pong, err := c.Ping(ctx)
+	if errors.Is(err, syscall.ENOTDIR) { // a home that is none has no daemon; making one says why
+		err = client.ErrAbsent
+	}
 	if spawn && errors.Is(err, client.ErrAbsent) {
 		pong, err = e.spawn(ctx, c)
 	}

@@ -97,17 +97,27 @@ func (e *Env) line(w io.Writer, s style, tag, text string) {
 func (e *Env) report(err error) {
 	_ = e.out.Flush() // an error stays with the writer, and another is being told
 	w := errs.Wire(err)
-	program := e.Program + ": "
-	margin := strings.Repeat(" ", len(program))
-	tag := program
-	if e.Program == "pm2" {
-		tag = "[PM2][ERROR] "
+	if w.Error() == e.told {
+		return
 	}
+	tag := e.Program + ":"
+	if e.Program == "pm2" {
+		tag = "[PM2][ERROR]"
+	}
+	_, _ = io.WriteString(e.Stderr, e.paint(styleRed, tag)+" "+e.inMargin(w.Error())+"\n"+e.help(w)) // there is nobody left to tell
+}
+
+// margin stands before what belongs to the line above.
+func (e *Env) margin() string { return strings.Repeat(" ", len(e.Program)+len(": ")) }
+
+func (e *Env) inMargin(text string) string { return strings.ReplaceAll(text, "\n", "\n"+e.margin()) }
+
+// help is what an error says below its first line.
+func (e *Env) help(w *api.Error) string {
 	var b strings.Builder
-	b.WriteString(e.paint(styleRed, strings.TrimSpace(tag)) + " ")
-	b.WriteString(strings.ReplaceAll(w.Error(), "\n", "\n"+margin) + "\n")
+	margin := e.margin()
 	if w.Hint != "" {
-		b.WriteString(margin + strings.ReplaceAll(w.Hint, "\n", "\n"+margin) + "\n")
+		b.WriteString(margin + e.inMargin(w.Hint) + "\n")
 	}
 	if len(w.Lines) > 0 {
 		b.WriteString(margin + "its last lines:\n")
@@ -115,7 +125,7 @@ func (e *Env) report(err error) {
 	for _, l := range w.Lines {
 		b.WriteString(margin + e.paint(styleGrey, "| ") + harmless(l) + "\n")
 	}
-	_, _ = io.WriteString(e.Stderr, b.String()) // there is nobody left to tell
+	return b.String()
 }
 
 // progress prints the events of a request as PM2 words them.
@@ -136,19 +146,22 @@ func (e *Env) progress(ev api.Event) {
 
 // done tells how the work on one instance ended.
 func (e *Env) done(ev api.Event) {
-	if ev.Error != nil || !ev.OK {
-		text := ev.Message
-		if ev.Error != nil {
-			text = ev.Error.Error()
-		}
-		if ev.ID < 0 { // it did not come to an instance
-			e.fail("%s", text)
-			return
-		}
-		e.fail("[%s](%d) ✗ %s", ev.Name, ev.ID, text)
+	if ev.Error == nil && ev.OK {
+		e.info("[%s](%d) ✓", ev.Name, ev.ID)
 		return
 	}
-	e.info("[%s](%d) ✓", ev.Name, ev.ID)
+	text := ev.Message
+	if ev.Error != nil {
+		text = ev.Error.Error()
+	}
+	if ev.ID >= 0 { // below 0 it did not come to an instance
+		text = fmt.Sprintf("[%s](%d) ✗ %s", ev.Name, ev.ID, text)
+	}
+	e.fail("%s", text)
+	if ev.Error != nil {
+		_, _ = io.WriteString(e.Stderr, e.help(ev.Error)) // as for the line above
+		e.told = ev.Error.Error()
+	}
 }
 
 // action is a verb as PM2 shows it.

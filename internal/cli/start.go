@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -188,9 +189,7 @@ func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, o
 
 func (e *Env) startScript(ctx context.Context, c *client.Client, script string, list []api.Instance, opts startOptions) error {
 	f := config.Fields{"script": script}
-	for name, value := range opts.fields {
-		f[name] = value
-	}
+	maps.Copy(f, opts.fields)
 	if len(opts.args) > 0 {
 		f["args"] = opts.args
 	}

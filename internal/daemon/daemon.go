@@ -47,7 +47,7 @@ type Options struct {
 const gcPercent = 40
 
 // errLeave ends the daemon on purpose.
-var errLeave = errors.New("the daemon leaves") //nolint:gochecknoglobals // never written
+var errLeave = errors.New("the daemon leaves")
 
 // Main is the daemon's whole program. It is started by the keeper, with
 // --keeper-fd=N; --version prints the version and ends.

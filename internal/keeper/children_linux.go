@@ -125,7 +125,7 @@ func (k *Keeper) reap() {
 	for {
 		var ws unix.WaitStatus
 		pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
-		if err == unix.EINTR { //nolint:errorlint // bare errno
+		if err == unix.EINTR {
 			continue
 		}
 		if err != nil || pid <= 0 {

@@ -90,7 +90,7 @@ func (k *Keeper) run() error {
 				k.reap()
 			} else if k.daemon.pid != 0 {
 				// To end in order is the daemon's business.
-				_ = unix.PidfdSendSignal(k.daemon.pidfd, sig.(syscall.Signal), nil, 0) //nolint:forcetypeassert,errcheck // always one on unix; gone already is fine
+				_ = unix.PidfdSendSignal(k.daemon.pidfd, sig.(syscall.Signal), nil, 0) // always one on unix; gone already is fine
 			}
 		case pid := <-k.gone:
 			k.foreignExit(pid)

@@ -359,13 +359,13 @@ func (l *loop) serve(s *stream) (ok bool) {
 // step copies one block of a stream. Not ok: the stream stalls, or has ended.
 func (l *loop) step(s *stream) (n int, ok bool) {
 	n, err := l.copy(s)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return n, true
-	case errStall:
+	case errors.Is(err, errStall):
 		l.stall(s)
 		return n, false
-	case errNoWriter:
+	case errors.Is(err, errNoWriter):
 	default:
 		l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
 	}

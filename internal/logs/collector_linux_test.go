@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,7 +40,7 @@ func run(t testing.TB) *running {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := r.Run(ctx); err != errEnough {
+		if err := r.Run(ctx); !errors.Is(err, errEnough) {
 			t.Errorf("run: %v, want %v", err, errEnough)
 		}
 	})

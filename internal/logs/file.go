@@ -69,14 +69,14 @@ func closeAll(files []*file) {
 func openLog(path string, owner *Owner) (int, error) {
 	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 	fd, err := openRetry(path, flags, 0)
-	if err != unix.ENOENT {
+	if !errors.Is(err, unix.ENOENT) {
 		return fd, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return -1, err
 	}
 	fd, err = openRetry(path, flags|unix.O_CREAT|unix.O_EXCL, 0o640)
-	if err == unix.EEXIST { // somebody was faster, or it is a link to nowhere
+	if errors.Is(err, unix.EEXIST) { // somebody was faster, or it is a link to nowhere
 		return openRetry(path, flags|unix.O_CREAT, 0o640)
 	}
 	if err != nil || owner == nil {

@@ -57,7 +57,7 @@ func follow(t *testing.T, story func(t *testing.T, f *following)) {
 				f.got = append(f.got, string(line))
 				return nil
 			})
-			if err != errEnough {
+			if !errors.Is(err, errEnough) {
 				t.Errorf("follow: %v, want %v", err, errEnough)
 			}
 		})
@@ -161,7 +161,7 @@ func TestFollowAFileThatIsNotThereYet(t *testing.T) {
 				got = append(got, string(line))
 				return errEnough
 			})
-			if err != errEnough {
+			if !errors.Is(err, errEnough) {
 				t.Errorf("follow: %v, want what emit gave", err)
 			}
 		})
@@ -194,7 +194,7 @@ func TestFollowerHasNoGapBehindItsTail(t *testing.T) {
 		got = append(got, string(line))
 		return errEnough
 	})
-	if err != errEnough {
+	if !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(got, []string{"b", "c", "d"}); diff != "" {

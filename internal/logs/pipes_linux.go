@@ -66,7 +66,7 @@ func (p *pipes) openEpoll() error {
 	p.poll = func(fd uintptr) bool {
 		var n int
 		n, p.err = unix.EpollWait(int(fd), p.events[:], 0)
-		if p.err == unix.EINTR {
+		if errors.Is(p.err, unix.EINTR) {
 			n, p.err = 0, nil
 		}
 		p.ready = p.ready[:0]
@@ -125,7 +125,7 @@ func (p *pipes) rest() { _ = unix.Nanosleep(&unix.Timespec{Nsec: 100_000}, nil) 
 func (p *pipes) peek(fd int) ([]byte, error) {
 	n, err := retry(func() (int64, error) { return unix.Tee(fd, p.spareWrite, blockSize, unix.SPLICE_F_NONBLOCK) })
 	switch {
-	case err == unix.EAGAIN:
+	case errors.Is(err, unix.EAGAIN):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("look into pipe: %w", err)
@@ -152,7 +152,7 @@ func (p *pipes) discard(fd, n int) (done int, err error) {
 			return unix.Splice(fd, nil, p.null, nil, n-done, unix.SPLICE_F_NONBLOCK)
 		})
 		switch {
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 			return done, nil
 		case err != nil:
 			return done, fmt.Errorf("empty pipe: %w", err)
@@ -197,7 +197,7 @@ func checkPipe(fd int) error {
 func retry(call func() (int64, error)) (int64, error) {
 	for {
 		n, err := call()
-		if err != unix.EINTR {
+		if !errors.Is(err, unix.EINTR) {
 			return n, err
 		}
 	}

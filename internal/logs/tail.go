@@ -76,9 +76,9 @@ func tail(r io.ReaderAt, size int64, n int) ([]string, error) {
 		piece, err := src.ReadSlice('\n')
 		line = append(line, piece[:min(len(piece), maxLine-len(line))]...)
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == io.EOF && len(line) == 0:
+		case errors.Is(err, io.EOF) && len(line) == 0:
 			return lines, nil
 		case err != nil && err != io.EOF:
 			return nil, fmt.Errorf("tail log: %w", err)

@@ -241,7 +241,7 @@ func decode(r *reader) (Saved, bool) {
 }
 
 // numbered is the id that PM2 puts into the names of an instance's files.
-var numbered = regexp.MustCompile(`-\d+(\.log|\.pid)$`) //nolint:gochecknoglobals // never written
+var numbered = regexp.MustCompile(`-\d+(\.log|\.pid)$`)
 
 // adopt makes up for what PM2 does not write: its paths have the id of an
 // instance in them, and its environment has what PM2 itself put there.

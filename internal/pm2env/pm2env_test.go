@@ -3,6 +3,7 @@ package pm2env
 import (
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -252,9 +253,7 @@ func drawSaved(t *rapid.T) Saved {
 	}
 	whole := env.Draw(t, "inherited")
 	if maybe("own wins") {
-		for k, v := range s.Env {
-			whole[k] = v
-		}
+		maps.Copy(whole, s.Env)
 	}
 	return Saved{
 		Spec: s, Env: whole, Index: count.Draw(t, "index"), Stopped: maybe("stopped"), Restarts: count.Draw(t, "restarts"),

@@ -67,11 +67,11 @@ func WaitGone(ctx context.Context, p Process) error {
 // open it means this process, so what is checked after opening holds.
 func openProcess(p Process) (fd int, err error) {
 	fd, err = unix.PidfdOpen(p.identity().PID, 0)
-	switch err {
-	case nil:
-	case unix.ESRCH:
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.ESRCH):
 		return -1, os.ErrProcessDone
-	case unix.ENOSYS:
+	case errors.Is(err, unix.ENOSYS):
 		return -1, errors.New("the kernel has no pidfd_open: Linux 5.3 or newer is needed")
 	default:
 		return -1, fmt.Errorf("open pidfd: %w", err)

@@ -407,10 +407,10 @@ func TestWaitGoneEndsWithItsContext(t *testing.T) {
 	bored := errors.New("bored")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, bored)
 	defer cancel()
-	if err := WaitGone(ctx, p); err != bored {
+	if err := WaitGone(ctx, p); !errors.Is(err, bored) {
 		t.Errorf("wait: %v, want %v", err, bored)
 	}
-	if err := WaitGone(ctx, p); err != bored {
+	if err := WaitGone(ctx, p); !errors.Is(err, bored) {
 		t.Errorf("wait with a context that has ended: %v, want %v", err, bored)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,9 +81,7 @@ func (w *world) start(apps ...map[string]any) {
 // shell is an app that is a line of sh.
 func shell(name, line string, more map[string]any) map[string]any {
 	app := map[string]any{"name": name, "script": "/bin/sh", "interpreter": "none", "args": []string{"-c", line}}
-	for k, v := range more {
-		app[k] = v
-	}
+	maps.Copy(app, more)
 	return app
 }
 
