@@ -20,7 +20,6 @@ build:
 demo: build
 	go build -o $(DEMO)/server ./examples/server
 	$(TEND) start examples/ecosystem.config.js
-	$(TEND) ls
 	python3 examples/ask.py http://127.0.0.1:47310/hello http://127.0.0.1:47320/ http://127.0.0.1:47322/
 
 demo-stop:

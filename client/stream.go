@@ -59,6 +59,8 @@ func (c *Client) stream(ctx context.Context, path string, body any, each func(ap
 			return c.lost(ctx, lines.Err()) // a daemon that died leaves a torn last line
 		}
 		if ev.Kind == api.EventDone {
+			for lines.Scan() { // a daemon that was told to end has left when the stream ends
+			}
 			if ev.Error != nil {
 				return ev.Error
 			}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"syscall"
 
 	"tend/api"
 	"tend/client"
@@ -14,10 +13,13 @@ import (
 func (e *Env) Connect(ctx context.Context, spawn bool) (*client.Client, error) {
 	c := client.New(e.Home.Socket())
 	pong, err := c.Ping(ctx)
-	if errors.Is(err, syscall.ENOTDIR) { // a home that is none has no daemon; making one says why
-		err = client.ErrAbsent
-	}
-	if spawn && errors.Is(err, client.ErrAbsent) {
+	switch {
+	case err == nil:
+	case !errors.Is(err, client.ErrAbsent):
+		if bad := e.Home.Make(); bad != nil { // it says more than its socket does
+			err = bad
+		}
+	case spawn:
 		pong, err = e.spawn(ctx, c)
 	}
 	if err != nil {

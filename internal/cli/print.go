@@ -78,9 +78,11 @@ func (e *Env) warn(format string, args ...any) {
 	e.line(e.Stderr, styleYellow, e.tag()+"[WARN]", fmt.Sprintf(format, args...))
 }
 
-// fail tells what went wrong with one of several things.
-func (e *Env) fail(format string, args ...any) {
-	e.line(e.Stderr, styleRed, e.tag()+"[ERROR]", fmt.Sprintf(format, args...))
+// fail tells what went wrong with one of several things, all of it however
+// narrow the terminal is.
+func (e *Env) fail(text string) {
+	_ = e.out.Flush() // an error stays with the writer until Main sees it
+	fmt.Fprintln(e.Stderr, e.paint(styleRed, e.tag()+"[ERROR]")+" "+e.inMargin(text))
 }
 
 // line prints a line of progress, no wider than the terminal.
@@ -157,7 +159,7 @@ func (e *Env) done(ev api.Event) {
 	if ev.ID >= 0 { // below 0 it did not come to an instance
 		text = fmt.Sprintf("[%s](%d) ✗ %s", ev.Name, ev.ID, text)
 	}
-	e.fail("%s", text)
+	e.fail(text)
 	if ev.Error != nil {
 		_, _ = io.WriteString(e.Stderr, e.help(ev.Error)) // as for the line above
 		e.told = ev.Error.Error()

@@ -67,7 +67,9 @@ func read(ctx context.Context, c Context, path string) (*document, error) {
 	}
 	text, err := readText(c.path(path, c.Cwd))
 	if err != nil {
-		return nil, &errs.Error{Op: "read", On: path, Kind: kindOfFile(err), Err: err}
+		return nil, &errs.Error{
+			Op: "read", On: path, Kind: kindOfFile(err), Err: err, Hint: "name a file that is there, or a script to start",
+		}
 	}
 	return parse(ctx, c, path, format, text)
 }

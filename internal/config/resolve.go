@@ -265,7 +265,6 @@ func (r *resolver) warnInert() {
 		{"shutdown_with_message", s.ShutdownMessage},
 		{date, s.Log.Date != ""},
 		{"log_type json", s.Log.Type == "json"},
-		{"log_file", s.Log.Combined != ""},
 	} {
 		if f.on {
 			r.warn("%s is stored but not acted on yet", f.name)

@@ -295,9 +295,9 @@ func TestWarnings(t *testing.T) {
 	c := world(t, map[string]string{"app.js": "", "prog": ""})
 	_, got := resolved(t, c, Fields{
 		"watch": true, "cron_restart": "0 0 * * *", "max_memory_restart": "1G", "wait_ready": true, "shutdown_with_message": true,
-		"time": true, "log_type": "json", "log_file": true,
+		"time": true, "log_type": "json",
 	}, Options{})
-	for i, name := range []string{"watch", "cron_restart", "max_memory_restart", "wait_ready", "shutdown_with_message", "time", "log_type json", "log_file"} {
+	for i, name := range []string{"watch", "cron_restart", "max_memory_restart", "wait_ready", "shutdown_with_message", "time", "log_type json"} {
 		if want := "app app: " + name + " is stored but not acted on yet"; i >= len(got) || got[i] != want {
 			t.Errorf("got %q, want %q in place %d", got, want, i)
 		}

@@ -186,6 +186,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	g.Go(func() error { return d.signals(ctx, leave) })
 	if err := durable.WriteFile(d.opts.Home.Pid(), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		d.log.Warn("write the daemon's pid file", "err", err)
+		_ = os.Remove(d.opts.Home.Pid()) // the pid of the last one would be worse than none
 	}
 	keeper, _ := d.keeper.PID()
 	d.log.Info("daemon started", "version", d.opts.Version, "pid", os.Getpid(), "keeper", keeper, "adopted", d.adopted,
@@ -255,8 +256,12 @@ func (d *daemon) pong() api.Pong {
 	}
 }
 
-// tryLimit bounds how long a new binary may take to tell its version.
-const tryLimit = 5 * time.Second
+// tryLimit bounds how long a new binary may take to tell its version, and
+// tryDelay how long what it started may keep its output open after that.
+const (
+	tryLimit = 5 * time.Second
+	tryDelay = 500 * time.Millisecond
+)
 
 // update tries both new binaries, and has the keeper become the new one. When
 // that fails nothing has changed.
@@ -285,7 +290,9 @@ func try(ctx context.Context, path string, args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryLimit)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput() //nolint:gosec // the owner of the daemon names it
+	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // the owner of the daemon names it
+	cmd.WaitDelay = tryDelay
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return &errs.Error{
 			Op: "update to", On: path, Kind: errs.Invalid,

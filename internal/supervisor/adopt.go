@@ -41,49 +41,51 @@ func (m adoption) handle(s *Supervisor) {
 			s.adoptUnknown(c)
 		}
 	}
+	s.drainStrangers(m.inventory.Held) // before launches with new keys make strangers of old ones
 	for _, in := range slices.Clone(s.list) {
 		s.adopt(in, children, exits)
 	}
 	for _, e := range m.inventory.Exits {
 		s.opts.Keeper.Ack(e.Seq)
 	}
-	s.drainStrangers(m.inventory.Held)
 }
 
 // adopt takes up the life of one instance where the last daemon left it.
 func (s *Supervisor) adopt(in *instance, children map[string]wire.Child, exits map[string]wire.Exit) {
 	life := &in.rec.Life
-	if life.Live == 0 {
-		s.step(in, lifecycle.Adopted{})
-		return
-	}
 	c, running := children[in.rec.Key]
 	e, ended := exits[in.rec.Key]
+	alive := running || ended || in.rec.Proc.Alive()
+	lost := in.rec.Proc.PID == 0 && !life.Ended && (life.State == lifecycle.Launching || life.State == lifecycle.Stopping)
+	if life.Live != 0 && !alive && lost {
+		s.findStray(in, life.Live) // and launch
+		return
+	}
+	s.collect(in) // also of a launch that is over: its last words may be in the pipe
 	switch {
+	case life.Live == 0:
+		s.step(in, lifecycle.Adopted{})
 	case running || ended:
 		if running {
 			in.rec.Proc = sysinfo.Identity{PID: c.PID, Start: c.Start, Boot: s.boot}
 			s.roots.add(c.PID)
 		}
-		s.collect(in)
 		s.changed(in)
 		s.step(in, lifecycle.Adopted{Alive: true})
 		if ended {
 			s.step(in, lifecycle.Exited{Launch: in.rec.KeyLaunch, Exit: exitOf(e)})
 		}
-	case in.rec.Proc.Alive():
+	case alive:
 		s.adoptForeign(in)
-	case in.rec.Proc.PID == 0 && life.State == lifecycle.Launching:
-		s.findStray(in, life.Live) // and launch
-	case in.rec.Proc.Boot != s.boot && life.State != lifecycle.Stopping:
+	case life.State != lifecycle.Online && life.State != lifecycle.Launching: // its end was ordered
+		s.step(in, lifecycle.Adopted{})
+	case in.rec.Proc.Boot != s.boot:
 		// The machine was started anew. That is nobody's crash: it counts as
 		// a first start.
 		life.State, life.Live, life.Ended = lifecycle.Stopped, 0, false
 		s.step(in, lifecycle.Start{})
-	case life.State == lifecycle.Online, life.State == lifecycle.Launching:
-		s.step(in, lifecycle.Exited{Launch: life.Live, Exit: lifecycle.Exit{Unknown: true}})
 	default:
-		s.step(in, lifecycle.Adopted{})
+		s.step(in, lifecycle.Exited{Launch: life.Live, Exit: lifecycle.Exit{Unknown: true}})
 	}
 }
 
@@ -98,6 +100,7 @@ func (s *Supervisor) adoptForeign(in *instance) {
 		return
 	}
 	s.roots.add(p.PID)
+	in.rec.Proc.Boot = s.boot // a daemon that was told to end has left it out
 	s.opts.Log.Warn("adopted a process whose output cannot be collected before it is restarted: keeper and daemon both had died",
 		"app", in.rec.Spec.Name, "instance", in.rec.ID, "pid", p.PID)
 	s.step(in, lifecycle.Adopted{Alive: true})

@@ -175,8 +175,7 @@ func (s *Supervisor) collect(in *instance) {
 // whyNot says why a process could not be started, and whether the reason will
 // last.
 func whyNot(spec *api.Spec, err error) (reason string, lasting bool) {
-	var refused *remote.RefusedError
-	if !errors.As(err, &refused) {
+	if _, refused := errors.AsType[*remote.RefusedError](err); !refused {
 		return err.Error(), true
 	}
 	path, _ := app.Argv(spec)

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"tend/api"
@@ -127,6 +130,9 @@ func (s *Supervisor) Resurrect(ctx context.Context, tell func(api.Event)) error 
 
 // restore makes the instance that was saved.
 func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
+	if err := findInterpreter(saved); err != nil {
+		return nil, err
+	}
 	if err := app.Validate(&saved.Spec); err != nil {
 		return nil, err
 	}
@@ -147,6 +153,30 @@ func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
 	return nil, nil
 }
 
+// findInterpreter looks up the interpreter that PM2 saved by its name alone,
+// where PM2 would: in the PATH of the app.
+func findInterpreter(saved *pm2env.Saved) error {
+	name := saved.Spec.Interpreter
+	if name == "" || strings.Contains(name, "/") {
+		return nil
+	}
+	path := saved.Env["PATH"]
+	if path == "" {
+		path = os.Getenv("PATH")
+	}
+	for _, dir := range filepath.SplitList(path) {
+		full := filepath.Join(dir, name)
+		if fi, err := os.Stat(full); err == nil && !fi.IsDir() && fi.Mode()&0o111 != 0 {
+			saved.Spec.Interpreter = full
+			return nil
+		}
+	}
+	return &errs.Error{
+		Op: "restore", On: saved.Spec.Name, Kind: errs.NotFound, Err: fmt.Errorf("its interpreter %s is not in its PATH", name),
+		Hint: "install it, and resurrect again",
+	}
+}
+
 // Kill ends every app and empties the table. The list as it was is kept for a
 // resurrect without a save.
 func (s *Supervisor) Kill(ctx context.Context, tell func(api.Event)) error {
@@ -165,10 +195,19 @@ func (s *Supervisor) Kill(ctx context.Context, tell func(api.Event)) error {
 	return errors.Join(s.drop(ctx, ids, tell), kept)
 }
 
-// Shutdown ends every app and leaves the journal as it is: the next daemon of
-// this home starts them again.
+// Shutdown ends every app, and leaves in the journal that they run: the next
+// daemon of this home starts them again, as after a start of the machine.
 func (s *Supervisor) Shutdown(ctx context.Context) {
-	s.opts.Store.Freeze()
+	_ = s.ask(ctx, func(s *Supervisor) { // it fails only when we are ending anyway
+		for _, in := range s.list {
+			if in.rec.Life.Live != 0 {
+				rec := in.rec
+				rec.Proc.Boot = "" // their end will be nobody's crash
+				_ = s.opts.Store.Put(rec)
+			}
+		}
+		s.opts.Store.Freeze()
+	})
 	ids := s.ids()
 	orders := make([]order, 0, len(ids))
 	for _, id := range ids {
@@ -191,7 +230,7 @@ func (s *Supervisor) signalOne(ctx context.Context, id int, sig syscall.Signal, 
 			return
 		}
 		ev.Name = in.rec.Spec.Name
-		if err = s.opts.Keeper.Signal(in.rec.Key, sig); err != nil {
+		if err = s.opts.Keeper.Signal(in.rec.Key, sig, false); err != nil {
 			err = errNotRunning
 		}
 	})

@@ -118,7 +118,7 @@ var acts = map[string]struct { //nolint:gochecknoglobals // a table, never writt
 
 // errParts is the end of a request of which some parts failed; each was told
 // of when it did.
-var errParts = &errs.Error{Kind: errs.Crashed, Err: errors.New("not everything could be done, see above")} //nolint:gochecknoglobals // never written
+var errParts = &errs.Error{Kind: errs.Crashed, Err: errors.New("not everything could be done, see above")}
 
 // Act carries out an act on everything that its targets name, tells of each
 // instance, and returns an error when any part failed. All targets are tried.
@@ -202,7 +202,7 @@ func (r result) err(act string) error {
 	if on == "" {
 		on = fmt.Sprint(r.id)
 	}
-	return &errs.Error{Op: act, On: on, Kind: kind, Err: errors.New(reason)}
+	return &errs.Error{Op: act, On: on, Kind: kind, Err: errors.New(reason), Hint: "`tend describe " + on + "` shows what it runs"}
 }
 
 func (r result) event(act string) api.Event {

@@ -30,7 +30,7 @@ import (
 // keeper is what the supervisor needs of the keeper.
 type keeper interface {
 	Spawn(m wire.Spawn, done func(wire.Child, error))
-	Signal(key string, sig syscall.Signal) error
+	Signal(key string, sig syscall.Signal, group bool) error
 	Ack(seq uint64)
 	Held(name string) (fd int, ok bool)
 	Drop(name string)

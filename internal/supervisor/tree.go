@@ -17,7 +17,8 @@ type target struct {
 	serial uint64
 	launch uint64
 	key    string
-	root   int // pid of its first process
+	root   int    // pid of its first process; 0: not known, or of another boot
+	start  uint64 // its start, see sysinfo.Identity
 	tree   bool
 	signal syscall.Signal
 }
@@ -27,14 +28,18 @@ func (s *Supervisor) targetOf(in *instance) target {
 	if err != nil {
 		sig = syscall.SIGINT // validated; a journal of another version may differ
 	}
-	return target{
+	t := target{
 		serial: in.rec.Serial, launch: in.rec.Life.Live, key: in.rec.Key,
-		root: in.rec.Proc.PID, tree: in.rec.Spec.TreeKill, signal: sig,
+		tree: in.rec.Spec.TreeKill, signal: sig,
 	}
+	if in.rec.Proc.Boot == s.boot {
+		t.root, t.start = in.rec.Proc.PID, in.rec.Proc.Start
+	}
+	return t
 }
 
-// signal asks a launch to stop: what its first process started, deepest
-// first, then the process itself. Before the process is known nothing is done
+// signal asks a launch to stop: first what its first process started outside
+// its process group, deepest first, then the group. Before the process is known nothing is done
 // and nothing answered; its Spawned brings the effect again.
 func (s *Supervisor) signal(in *instance) {
 	t := s.targetOf(in)
@@ -45,9 +50,11 @@ func (s *Supervisor) signal(in *instance) {
 		done := map[int]uint64{}
 		for _, p := range s.members(ctx, t) {
 			done[p.PID] = p.Start
-			s.send(p, t.signal)
+			if p.PGID != t.root {
+				s.send(p, t.signal)
+			}
 		}
-		s.sendRoot(t, t.signal)
+		s.sendRoot(t, t.signal) // and the rest of its group, at once
 		s.mail.post(asked{t.serial, t.launch, done})
 	})
 }
@@ -111,8 +118,12 @@ func (s *Supervisor) members(ctx context.Context, t target) []sysinfo.Proc {
 		}
 		return nil
 	}
+	root := t.root
+	if p, there := table.Get(root); there && p.Start != t.start {
+		root = 0 // its pid went to a stranger, so nobody was left in its session
+	}
 	keeper, _ := s.opts.Keeper.PID()
-	return table.Members(t.root, t.key, []int{keeper, 1}, s.roots.has)
+	return table.Members(root, t.key, []int{keeper, 1}, s.roots.has)
 }
 
 func (s *Supervisor) send(p sysinfo.Proc, sig syscall.Signal) {
@@ -122,7 +133,7 @@ func (s *Supervisor) send(p sysinfo.Proc, sig syscall.Signal) {
 }
 
 func (s *Supervisor) sendRoot(t target, sig syscall.Signal) {
-	if err := s.opts.Keeper.Signal(t.key, sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.opts.Keeper.Signal(t.key, sig, t.tree); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.opts.Log.Warn("signal", "pid", t.root, "signal", app.SignalName(sig), "err", err)
 	}
 }
@@ -194,6 +205,7 @@ func (m respawn) handle(s *Supervisor) {
 		return
 	}
 	if in.rec.Life.State == lifecycle.Stopping {
+		s.collect(in) // what it wrote before it ended, if it ever began
 		s.step(in, lifecycle.SpawnFailed{Launch: m.launch, Reason: "it was stopped before it started"})
 		return
 	}

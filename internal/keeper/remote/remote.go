@@ -422,13 +422,18 @@ func (k *Keeper) Adopt(key string, pid int, start uint64) error {
 }
 
 // Signal signals the process of that key, through its pidfd: never another
-// process that got its pid. os.ErrProcessDone when it has ended.
-func (k *Keeper) Signal(key string, sig syscall.Signal) error {
+// process that got its pid. With group its whole process group is signalled in
+// one step, so that what is being forked at the moment is not missed.
+// os.ErrProcessDone when the process has ended.
+func (k *Keeper) Signal(key string, sig syscall.Signal, group bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c, ok := k.children[key]
 	if !ok {
 		return os.ErrProcessDone
+	}
+	if group {
+		return signalGroup(c.pidfd, c.PID, sig)
 	}
 	return signalPidfd(c.pidfd, sig)
 }
