@@ -1,0 +1,141 @@
+package app
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tend/api"
+	"tend/internal/errs"
+)
+
+func sound() *api.Spec {
+	s := Default()
+	s.Name, s.Script, s.Cwd = "api", "/srv/api", "/srv"
+	return &s
+}
+
+func TestValidate(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*api.Spec)
+		want   string // "": it is sound
+	}{
+		"a sound one":                {func(*api.Spec) {}, ""},
+		"no name":                    {func(s *api.Spec) { s.Name = "" }, "name: it is empty"},
+		"a reserved name":            {func(s *api.Spec) { s.Name = "all" }, `name: "all" is reserved: commands use it for every app`},
+		"a line break in the name":   {func(s *api.Spec) { s.Name = "a\nb" }, `name: "a\nb" holds a line break or a zero byte`},
+		"a zero byte in the name":    {func(s *api.Spec) { s.Name = "a\x00" }, `name: "a\x00" holds a line break or a zero byte`},
+		"a name of digits":           {func(s *api.Spec) { s.Name = "5" }, ""},
+		"a name of many words":       {func(s *api.Spec) { s.Name = "die grüne /app" }, ""},
+		"no namespace":               {func(s *api.Spec) { s.Namespace = "" }, "namespace: it is empty"},
+		"no script":                  {func(s *api.Spec) { s.Script = "" }, "script: it is missing"},
+		"a relative script":          {func(s *api.Spec) { s.Script = "api" }, `script: "api" is not absolute`},
+		"a command line for a shell": {func(s *api.Spec) { s.Script = "echo hi"; s.Interpreter = "/bin/sh" }, ""},
+		"no cwd":                     {func(s *api.Spec) { s.Cwd = "" }, `cwd: "" is not absolute`},
+		"a relative cwd":             {func(s *api.Spec) { s.Cwd = "srv" }, `cwd: "srv" is not absolute`},
+		"a relative interpreter":     {func(s *api.Spec) { s.Interpreter = "node" }, `interpreter: "node" is not absolute`},
+		"a zero byte in an argument": {func(s *api.Spec) { s.Args = []string{"a", "b\x00"} }, "args: one holds a zero byte, which no process can be given"},
+		"a zero byte in the script":  {func(s *api.Spec) { s.Script = "/a\x00" }, "args: one holds a zero byte, which no process can be given"},
+		"a zero byte for node":       {func(s *api.Spec) { s.InterpreterArgs = []string{"\x00"} }, "args: one holds a zero byte, which no process can be given"},
+		"a variable without a name":  {func(s *api.Spec) { s.Env = map[string]string{"": "x"} }, `env: "" cannot be the name of a variable, or its value holds a zero byte`},
+		"a variable with a sign":     {func(s *api.Spec) { s.Env = map[string]string{"A=B": "x"} }, `env: "A=B" cannot be the name of a variable, or its value holds a zero byte`},
+		"a zero byte in a value":     {func(s *api.Spec) { s.Env = map[string]string{"A": "x\x00"} }, `env: "A" cannot be the name of a variable, or its value holds a zero byte`},
+		"a value with everything":    {func(s *api.Spec) { s.Env = map[string]string{"A.b-c": "=\n"} }, ""},
+		"no instance":                {func(s *api.Spec) { s.Instances = 0 }, "instances: 0 is not between 1 and 10000"},
+		"less than no instance":      {func(s *api.Spec) { s.Instances = -1 }, "instances: -1 is not between 1 and 10000"},
+		"a slip of the finger":       {func(s *api.Spec) { s.Instances = 10_001 }, "instances: 10001 is not between 1 and 10000"},
+		"the most instances":         {func(s *api.Spec) { s.Instances = 10_000 }, ""},
+		"cluster":                    {func(s *api.Spec) { s.Mode = api.Cluster }, ""},
+		"another mode":               {func(s *api.Spec) { s.Mode = "fork_mode" }, `exec_mode: "fork_mode" is neither fork nor cluster`},
+		"max_restarts below 0":       {func(s *api.Spec) { s.MaxRestarts = -1 }, "max_restarts: -1 is negative"},
+		"min_uptime below 0":         {func(s *api.Spec) { s.MinUptime = -1 }, "min_uptime: -1 is negative"},
+		"restart_delay below 0":      {func(s *api.Spec) { s.RestartDelay = -1 }, "restart_delay: -1 is negative"},
+		"backoff below 0":            {func(s *api.Spec) { s.Backoff = -1 }, "exp_backoff_restart_delay: -1 is negative"},
+		"max_memory below 0":         {func(s *api.Spec) { s.MaxMemory = -1 }, "max_memory_restart: -1 is negative"},
+		"kill_timeout below 0":       {func(s *api.Spec) { s.KillTimeout = -1 }, "kill_timeout: -1 is negative"},
+		"listen_timeout below 0":     {func(s *api.Spec) { s.ListenTimeout = -1 }, "listen_timeout: -1 is negative"},
+		"zeros": {func(s *api.Spec) {
+			s.MaxRestarts, s.MinUptime, s.RestartDelay, s.KillTimeout, s.ListenTimeout = 0, 0, 0, 0, 0
+		}, ""},
+		"no signal":           {func(s *api.Spec) { s.StopSignal = "" }, `stop_signal: "" is not the name or number of a signal`},
+		"an unknown signal":   {func(s *api.Spec) { s.StopSignal = "SIGLUNCH" }, `stop_signal: "SIGLUNCH" is not the name or number of a signal`},
+		"a signal by number":  {func(s *api.Spec) { s.StopSignal = "15" }, ""},
+		"a relative out_file": {func(s *api.Spec) { s.Log.Out = "o.log" }, `log: "o.log" is not absolute`},
+		"a relative err_file": {func(s *api.Spec) { s.Log.Err = "e.log" }, `log: "e.log" is not absolute`},
+		"a relative pid_file": {func(s *api.Spec) { s.Log.Pid = "p" }, `log: "p" is not absolute`},
+		"the default log":     {func(s *api.Spec) { s.Log.Combined = "true" }, ""},
+		"logs of json":        {func(s *api.Spec) { s.Log.Type = "json" }, ""},
+		"logs of xml":         {func(s *api.Spec) { s.Log.Type = "xml" }, `log_type: "xml" is neither raw nor json`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sound()
+			test.change(s)
+			err := Validate(s)
+			if test.want == "" {
+				if err != nil {
+					t.Errorf("it is sound, and refused: %v", err)
+				}
+				return
+			}
+			var e *errs.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("error %v, want an *errs.Error that says %q", err, test.want)
+			}
+			got := []string{e.Op, e.On, string(e.Kind), e.Err.Error()}
+			if diff := cmp.Diff([]string{"check app", s.Name, "invalid", test.want}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestValidateTellsEverythingAtOnce(t *testing.T) {
+	err := Validate(&api.Spec{StopSignal: "SIGINT"})
+	for _, field := range []string{"name:", "namespace:", "script:", "cwd:", "instances:", "exec_mode:"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%v\ndoes not tell of %s", err, field)
+		}
+	}
+}
+
+func TestDefaultsAreThoseOfPM2(t *testing.T) {
+	want := api.Spec{
+		Namespace: "default", Instances: 1, Mode: "fork", InstanceVar: "NODE_APP_INSTANCE", Autostart: true, Autorestart: true,
+		MaxRestarts: 16, MinUptime: 1000, StopSignal: "SIGINT", KillTimeout: 1600, ListenTimeout: 3000, TreeKill: true,
+	}
+	if diff := cmp.Diff(want, Default()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestSignal(t *testing.T) {
+	for text, want := range map[string]syscall.Signal{
+		"SIGINT": 2, "INT": 2, "sigusr2": 12, "Usr2": 12, "SIGKILL": 9, "hup": 1, "SIGTERM": 15, "12": 12, "1": 1, "64": 64, "34": 34,
+	} {
+		if got, err := Signal(text); got != want || err != nil {
+			t.Errorf("%q is %d, %v; want %d", text, int(got), err, int(want))
+		}
+	}
+	for _, text := range []string{"", "SIG", "0", "-9", "65", "SIGSIGINT", "SIGNOPE", " 9", "9.0"} {
+		if got, err := Signal(text); err == nil {
+			t.Errorf("%q is taken for signal %d", text, int(got))
+		}
+	}
+}
+
+func TestSignalNameIsReadBySignal(t *testing.T) {
+	for sig := syscall.Signal(1); sig <= 31; sig++ {
+		name := SignalName(sig)
+		if got, err := Signal(name); err == nil && got != sig {
+			t.Errorf("%d is called %s, which is %d", int(sig), name, int(got))
+		}
+	}
+	for sig, want := range map[syscall.Signal]string{2: "SIGINT", 9: "SIGKILL", 15: "SIGTERM", 12: "SIGUSR2", 11: "SIGSEGV", 34: "SIG34"} {
+		if got := SignalName(sig); got != want {
+			t.Errorf("%d is called %s, want %s", int(sig), got, want)
+		}
+	}
+}

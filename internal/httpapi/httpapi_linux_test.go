@@ -1,0 +1,655 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"tend/api"
+	"tend/internal/app"
+	"tend/internal/errs"
+	"tend/internal/home"
+	"tend/internal/keeper/remote"
+	"tend/internal/keeper/wire"
+	"tend/internal/logs"
+	"tend/internal/store"
+	"tend/internal/supervisor"
+	"tend/internal/sysinfo"
+	"tend/internal/testkit"
+)
+
+// strangerVar makes this binary call the socket at its value, and print the
+// status and the body of the answer.
+const strangerVar = "TEND_TEST_CALL"
+
+func TestMain(m *testing.M) {
+	if socket, ok := os.LookupEnv(strangerVar); ok {
+		res, err := over(socket).Get("http://tend/v1/ping")
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(res.StatusCode)
+		_, _ = io.Copy(os.Stdout, res.Body)
+		os.Exit(0)
+	}
+	testkit.Main(m, func() error { return goleak.Find() })
+}
+
+// soon bounds the wait for what happens at once.
+const soon = 20 * time.Second
+
+// keeper starts nothing: its processes are numbers that no pid ever has, and
+// end of every signal when they may.
+type keeper struct {
+	s *supervisor.Supervisor
+
+	mu   sync.Mutex
+	pid  int
+	seq  uint64
+	live map[string]int
+	hold chan struct{} // closed: processes may end
+}
+
+const firstPid = 5_000_000 // above PID_MAX_LIMIT, proc_sys_kernel(5)
+
+func (k *keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
+	k.mu.Lock()
+	k.pid++
+	k.live[m.Key] = k.pid
+	c := wire.Child{Key: m.Key, PID: k.pid, Start: uint64(k.pid)}
+	k.mu.Unlock()
+	done(c, nil)
+}
+
+func (k *keeper) Signal(key string, sig syscall.Signal, _ bool) error {
+	<-k.hold // it is asked aside
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	pid, ok := k.live[key]
+	if !ok {
+		return os.ErrProcessDone
+	}
+	delete(k.live, key)
+	k.seq++
+	k.s.Exited(wire.Exit{Seq: k.seq, Key: key, PID: pid, Known: true, Status: uint32(sig)})
+	return nil
+}
+
+func (k *keeper) Ack(uint64)                      {}
+func (k *keeper) Held(string) (int, bool)         { return 0, false }
+func (k *keeper) Drop(string)                     {}
+func (k *keeper) Adopt(string, int, uint64) error { return os.ErrProcessDone }
+func (k *keeper) PID() (int, string)              { return firstPid, "" }
+
+type collector struct{}
+
+func (collector) Add(logs.Stream) error { return nil }
+func (collector) Remove(string)         {}
+
+// daemon is a server and all that it stands before.
+type daemon struct {
+	*http.Client
+
+	t      *testing.T
+	home   home.Dir
+	socket string
+	s      *supervisor.Supervisor
+	k      *keeper
+	logs   *logs.Collector
+
+	mu      sync.Mutex
+	left    []bool              // what Leave was called with
+	updates []api.UpdateRequest // and Update
+	refuse  error               // the answer of Update
+}
+
+func over(socket string) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}}
+}
+
+// serve runs a daemon with n stopped instances of an app called web.
+func serve(t *testing.T, n int) *daemon {
+	t.Helper()
+	h := home.Dir(testkit.Home(t))
+	if err := h.Make(); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	st, records, err := store.Open(h.Journal(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{t: t, home: h, socket: h.Socket(), Client: over(h.Socket())}
+	d.k = &keeper{pid: firstPid, live: map[string]int{}, hold: make(chan struct{})}
+	close(d.k.hold)
+	d.logs = logs.NewCollector(log, func(string) {})
+	scan := sysinfo.NewScanner()
+	d.s, err = supervisor.New(supervisor.Options{
+		Home: h, Keeper: d.k, Logs: collector{}, Store: st, Scan: scan, Log: log,
+	}, records, remote.Inventory{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.k.s = d.s
+	server := New(Options{
+		Supervisor: d.s, Log: log, Fresh: func(context.Context) {},
+		Ping:       func() api.Pong { return api.Pong{Version: "v9", PID: 42} },
+		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,
+		Leave: func(quit bool) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.left = append(d.left, quit)
+		},
+		Update: func(_ context.Context, req api.UpdateRequest) error {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.updates = append(d.updates, req)
+			return d.refuse
+		},
+	})
+	l, err := net.Listen("unix", d.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, run := range []func(context.Context) error{
+		d.s.Run, scan.Run, d.logs.Run, func(ctx context.Context) error { return server.Run(ctx, l) },
+	} {
+		running.Go(func() {
+			if err := run(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("Run ended with %v", err)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		d.CloseIdleConnections()
+		st.Close()
+	})
+	<-d.s.Whole()
+	if n > 0 {
+		s := web()
+		s.Instances, s.Autostart = n, false
+		if err := d.s.Start(ctx, api.StartRequest{Apps: []api.Spec{s}}, func(api.Event) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+func web() api.Spec {
+	s := app.Default()
+	s.Name, s.Script, s.Cwd, s.Namespace = "web", "/opt/web", "/", "front"
+	s.KillTimeout = 60_000
+	return s
+}
+
+// call sends a request; body is a string, a reader, or what becomes JSON.
+func (d *daemon) call(method, path string, body any) (status int, text string) {
+	d.t.Helper()
+	var r io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		r = strings.NewReader(b)
+	case io.Reader:
+		r = b
+	default:
+		j, err := json.Marshal(b)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		r = strings.NewReader(string(j))
+	}
+	req, err := http.NewRequestWithContext(d.t.Context(), method, "http://tend"+path, r)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	res, err := d.Do(req)
+	if err != nil {
+		d.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		d.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return res.StatusCode, string(b)
+}
+
+// events are the lines of a stream, of which the last is EventDone.
+func (d *daemon) events(path string, body any) []api.Event {
+	d.t.Helper()
+	status, text := d.call("POST", path, body)
+	if status != http.StatusOK {
+		d.t.Fatalf("%s: status %d: %s", path, status, text)
+	}
+	var all []api.Event
+	for line := range strings.Lines(text) {
+		var ev api.Event
+		if err := json.Unmarshal([]byte(line), &ev); err != nil {
+			d.t.Fatalf("%s: %q: %v", path, line, err)
+		}
+		all = append(all, ev)
+	}
+	if len(all) == 0 || all[len(all)-1].Kind != api.EventDone {
+		d.t.Fatalf("%s: the last event is not done: %s", path, text)
+	}
+	return all
+}
+
+func (d *daemon) list(query string) []api.Instance {
+	d.t.Helper()
+	status, text := d.call("GET", "/v1/instances"+query, nil)
+	var list api.List
+	if err := json.Unmarshal([]byte(text), &list); status != http.StatusOK || err != nil {
+		d.t.Fatalf("list: status %d, %v: %s", status, err, text)
+	}
+	return list.Instances
+}
+
+func (d *daemon) refused(status int, kind errs.Kind, method, path string, body any) {
+	d.t.Helper()
+	got, text := d.call(method, path, body)
+	var e api.Error
+	if err := json.Unmarshal([]byte(text), &e); got != status || err != nil || e.Kind != string(kind) {
+		d.t.Errorf("%s %s: status %d, %.300s; want %d and kind %s", method, path, got, text, status, kind)
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	d := serve(t, 0)
+	if status, text := d.call("GET", "/v1/ping", nil); status != http.StatusOK || !strings.Contains(text, `"version":"v9"`) {
+		t.Errorf("ping: %d %s", status, text)
+	}
+	if _, text := d.call("GET", "/v1/instances", nil); text != "{\"instances\":[]}\n" {
+		t.Errorf("an empty list is %s, want an empty array", text)
+	}
+
+	start := d.events("/v1/apps", api.StartRequest{Apps: []api.Spec{web()}})
+	if diff := cmp.Diff([]api.Event{
+		{Kind: api.EventApp, Act: "start", Name: "web", IDs: []int{0}, OK: true},
+		{Kind: api.EventInstance, Act: "start", Name: "web", OK: true},
+		{Kind: api.EventDone, OK: true},
+	}, start); diff != "" {
+		t.Errorf("start (-want +got):\n%s", diff)
+	}
+	if n := len(d.events("/v1/scale", api.ScaleRequest{Name: "web", Count: 3})); n != 4 {
+		t.Errorf("scale told %d events, want 4", n)
+	}
+	for act, want := range map[string]api.State{api.ActRestart: api.Online, api.ActStop: api.Stopped} {
+		events := d.events("/v1/instances", api.ActRequest{Act: act, Targets: []string{"web"}})
+		if last := events[len(events)-1]; !last.OK || len(events) != 5 {
+			t.Errorf("%s: %+v", act, events)
+		}
+		if list := d.list(""); len(list) != 3 || list[1].State != want {
+			t.Errorf("after %s: %+v", act, list)
+		}
+	}
+	events := d.events("/v1/instances", api.ActRequest{Act: api.ActStop, Targets: []string{"zzz"}})
+	if last := events[len(events)-1]; last.OK || last.Error == nil || last.Error.Kind != string(errs.NotFound) {
+		t.Errorf("stop of what is not there: %+v", events)
+	}
+
+	status, text := d.call("POST", "/v1/save", api.SaveRequest{})
+	if want := fmt.Sprintf("{\"path\":%q,\"saved\":3}\n", d.home.Dump()); status != http.StatusOK || text != want {
+		t.Errorf("save: %d %s, want %s", status, text, want)
+	}
+	if events := d.events("/v1/kill", struct{}{}); !events[len(events)-1].OK || len(d.list("")) != 0 {
+		t.Errorf("kill: %+v", events)
+	}
+	if diff := cmp.Diff([]bool{true}, d.left); diff != "" {
+		t.Errorf("left after kill (-want +got):\n%s", diff)
+	}
+	if events := d.events("/v1/resurrect", struct{}{}); !events[len(events)-1].OK || len(d.list("")) != 3 {
+		t.Errorf("resurrect: %+v", events)
+	}
+}
+
+func TestUpdateLeavesOnlyWhenItWentWell(t *testing.T) {
+	d := serve(t, 0)
+	d.refuse = &errs.Error{Op: "update to", On: "/new", Kind: errs.Invalid, Err: errors.New("it does not run")}
+	req := api.UpdateRequest{Daemon: "/new/tend-daemon", Keeper: "/new/tend-keeper"}
+	d.refused(http.StatusBadRequest, errs.Invalid, "POST", "/v1/update", req)
+	if len(d.left) != 0 {
+		t.Error("the daemon leaves, and nothing would follow")
+	}
+	d.refuse = nil
+	status, text := d.call("POST", "/v1/update", req)
+	if status != http.StatusOK || !strings.Contains(text, `"pid":42`) {
+		t.Errorf("%d %s, want who leaves", status, text)
+	}
+	if diff := cmp.Diff([]api.UpdateRequest{req, req}, d.updates); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	testkit.WaitFor(t, soon, "the daemon leaves", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.left) == 1 && !d.left[0]
+	})
+}
+
+func TestLogRoutes(t *testing.T) {
+	d := serve(t, 2)
+	rows := d.list("")
+	fill := func() {
+		for _, row := range rows {
+			if err := os.WriteFile(row.OutFile, []byte("text"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sizes := func() (all []int64) {
+		for _, row := range rows {
+			fi, err := os.Stat(row.OutFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, fi.Size())
+		}
+		return all
+	}
+	for body, want := range map[string][]int64{`{"targets":["1"]}`: {4, 0}, `{"targets":[]}`: {0, 0}, `{}`: {0, 0}} {
+		fill()
+		if status, text := d.call("POST", "/v1/logs/flush", body); status != http.StatusOK {
+			t.Errorf("flush %s: %d %s", body, status, text)
+		}
+		if diff := cmp.Diff(want, sizes()); diff != "" {
+			t.Errorf("sizes after flush %s (-want +got):\n%s", body, diff)
+		}
+	}
+	d.refused(http.StatusNotFound, errs.NotFound, "POST", "/v1/logs/flush", `{"targets":["zzz"]}`)
+	if status, text := d.call("POST", "/v1/logs/reload", "{}"); status != http.StatusOK {
+		t.Errorf("reload: %d %s", status, text)
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	d := serve(t, 1)
+	for path, method := range map[string]string{
+		"/v1/ping": "POST", "/v1/instances": "DELETE", "/v1/apps": "GET", "/v1/scale": "GET", "/v1/save": "GET",
+		"/v1/resurrect": "GET", "/v1/kill": "GET", "/v1/update": "GET", "/v1/logs/reload": "GET", "/v1/logs/flush": "PUT",
+	} {
+		if status, text := d.call(method, path, nil); status != http.StatusMethodNotAllowed {
+			t.Errorf("%s %s: %d %s, want 405", method, path, status, text)
+		}
+	}
+	for _, path := range []string{"/", "/ping", "/v2/ping", "/v1/nothing"} {
+		if status, _ := d.call("GET", path, nil); status != http.StatusNotFound {
+			t.Errorf("%s: %d, want 404", path, status)
+		}
+	}
+	for _, path := range []string{"/v1/instances", "/v1/apps", "/v1/scale", "/v1/save", "/v1/update", "/v1/logs/flush"} {
+		for what, body := range map[string]string{
+			"no body": "", "half a body": `{"act":`, "an array": `[]`, "text": "stop all",
+			"a field of the future": `{"of_the_future":1}`,
+		} {
+			t.Run(path+" with "+what, func(t *testing.T) {
+				d.refused(http.StatusBadRequest, errs.Invalid, "POST", path, body)
+			})
+		}
+	}
+	if len(d.updates) != 0 || len(d.left) != 0 || len(d.list("")) != 1 {
+		t.Errorf("they had effects: %v %v %v", d.updates, d.left, d.list(""))
+	}
+	d.refused(http.StatusNotFound, errs.NotFound, "GET", "/v1/instances?target=zzz", nil)
+	d.refused(http.StatusBadRequest, errs.Invalid, "GET", "/v1/instances?target="+url.QueryEscape("/(/"), nil)
+}
+
+func TestATooLargeBodyIsRefused(t *testing.T) {
+	d := serve(t, 0)
+	body := io.MultiReader(
+		strings.NewReader(`{"act":"`), io.LimitReader(endless('x'), maxBody), strings.NewReader(`"}`),
+	)
+	c, err := net.Dial("unix", d.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(soon))
+	sent := make(chan error, 1)
+	go func() {
+		_, err := fmt.Fprintf(c, "POST /v1/instances HTTP/1.1\r\nHost: tend\r\nContent-Length: %d\r\n\r\n", maxBody+len(`{"act":""}`))
+		if err == nil {
+			_, err = io.Copy(c, body)
+		}
+		sent <- err
+	}()
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(res.Body)
+	if res.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "too large") {
+		t.Errorf("%d %.200s, want a refusal", res.StatusCode, text)
+	}
+	_ = c.Close()
+	<-sent
+}
+
+type endless byte
+
+func (e endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(e)
+	}
+	return len(b), nil
+}
+
+func TestAThousandInstances(t *testing.T) {
+	const n = 1000
+	d := serve(t, n)
+	list := d.list("")
+	if len(list) != n {
+		t.Fatalf("%d instances, want %d", len(list), n)
+	}
+	for i, in := range list {
+		if in.ID != i || in.Index != i || in.Detail != nil || in.State != api.Stopped {
+			t.Fatalf("instance %d is %+v", i, in)
+		}
+	}
+	for query, want := range map[string]int{
+		"?target=web": n, "?target=all": n, "?target=front": n, "?target=7": 1, "?target=7&target=9": 2, "?target=7&target=7": 1,
+		"?target=" + url.QueryEscape("/^w/"): n, "?target=web&cwd=/opt": n, "?target=./web&cwd=/opt": n,
+	} {
+		if got := len(d.list(query)); got != want {
+			t.Errorf("%s: %d instances, want %d", query, got, want)
+		}
+	}
+	detail := d.list("?detail=1")
+	if len(detail) != n || detail[n-1].ID != n-1 || detail[n-1].Detail == nil || detail[n-1].Detail.Spec.Script != "/opt/web" {
+		t.Errorf("%d in detail, the last is %+v", len(detail), detail[len(detail)-1])
+	}
+	if one := d.list("?detail=1&target=7"); len(one) != 1 || one[0].ID != 7 {
+		t.Errorf("in detail: %+v", one)
+	}
+}
+
+func TestAClientThatGoesAwayStopsNothing(t *testing.T) {
+	d := serve(t, 0)
+	d.events("/v1/apps", api.StartRequest{Apps: []api.Spec{func() api.Spec { s := web(); s.Instances = 6; return s }()}})
+	hold := make(chan struct{})
+	d.k.hold = hold
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://tend/v1/instances",
+		strings.NewReader(`{"act":"restart","targets":["all"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := d.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil { // it is under way
+		t.Fatal(err)
+	}
+	cancel()
+	res.Body.Close()
+	close(hold)
+	// Two are restarted at once; the others follow though nobody listens.
+	testkit.WaitFor(t, soon, "all are restarted", func() bool {
+		for _, in := range d.list("") {
+			if in.Restarts != 1 || in.State != api.Online {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestAClientThatDoesNotReadStallsNobody(t *testing.T) {
+	d := serve(t, 500)
+	c, err := net.Dial("unix", d.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := strings.Repeat(`"all",`, 40) + `"all"` // 20,000 events: more than any buffer between us
+	body := `{"act":"reset","targets":[` + targets + `]}`
+	if _, err := fmt.Fprintf(c, "POST /v1/instances HTTP/1.1\r\nHost: tend\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(c).ReadString('\n'); err != nil { // it is under way
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range 20 {
+		if n := len(d.list("")); n != 500 {
+			t.Fatalf("%d instances", n)
+		}
+	}
+	if events := d.events("/v1/instances", api.ActRequest{Act: api.ActStart, Targets: []string{"7"}}); !events[len(events)-1].OK {
+		t.Errorf("%+v", events)
+	}
+	if took := time.Since(began); took > writeWait/2 {
+		t.Errorf("others waited %v", took)
+	}
+	c.Close()
+}
+
+func TestRunEndsAllRequests(t *testing.T) {
+	// The cleanup of serve waits for Run, with a request that waits for ever.
+	d := serve(t, 0)
+	d.events("/v1/apps", api.StartRequest{Apps: []api.Spec{web()}})
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) }) // before that of serve: what is done aside is waited for
+	d.k.hold = hold
+	c, err := net.Dial("unix", d.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	body := `{"act":"stop","targets":["all"]}`
+	if _, err := fmt.Fprintf(c, "POST /v1/instances HTTP/1.1\r\nHost: tend\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGuard(t *testing.T) {
+	for name, test := range map[string]struct {
+		peer any // in the context of the request
+		who  access
+		want int
+	}{
+		"the daemon's user":       {peer{uid: os.Geteuid(), known: true}, owner, http.StatusOK},
+		"root":                    {peer{uid: 0, known: true}, owner, http.StatusOK},
+		"another user":            {peer{uid: 65534, known: true}, owner, http.StatusForbidden},
+		"nobody knows who":        {peer{uid: os.Geteuid()}, owner, http.StatusForbidden},
+		"no peer at all":          {nil, owner, http.StatusForbidden},
+		"a route without a right": {peer{uid: 0, known: true}, 0, http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			called := false
+			h := guard(test.who, func(w http.ResponseWriter, _ *http.Request) { called = true; w.WriteHeader(http.StatusOK) })
+			w := &recorder{header: http.Header{}}
+			r, err := http.NewRequestWithContext(context.WithValue(t.Context(), peerKey{}, test.peer), http.MethodGet, "/v1/ping", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.ServeHTTP(w, r)
+			if w.status != test.want || called != (test.want == http.StatusOK) {
+				t.Errorf("status %d, called: %v; want %d", w.status, called, test.want)
+			}
+			if test.want == http.StatusForbidden && !strings.Contains(w.body.String(), `"kind":"denied"`) {
+				t.Errorf("told %s", w.body.String())
+			}
+		})
+	}
+}
+
+type recorder struct {
+	header http.Header
+	status int
+	body   strings.Builder
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+// TestAnotherUserIsRefused has a process of another user call, through a
+// socket that somebody opened to all.
+func TestAnotherUserIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may act for another user")
+	}
+	const nobody = 65534
+	d := serve(t, 0)
+	// A copy of this binary and a way to it that others may go.
+	self, err := os.ReadFile(testkit.Self(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller := filepath.Join(string(d.home), "caller")
+	if err := os.WriteFile(caller, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{string(d.home), d.socket, caller} {
+		if err := os.Chmod(path, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call := func(cred *syscall.Credential) string {
+		cmd := exec.CommandContext(t.Context(), caller)
+		cmd.Dir, cmd.Env = "/", []string{strangerVar + "=" + d.socket}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	if got := call(nil); !strings.HasPrefix(got, "200\n") {
+		t.Errorf("the daemon's user got %s", got)
+	}
+	got := call(&syscall.Credential{Uid: nobody, Gid: nobody})
+	if !strings.HasPrefix(got, "403\n") || !strings.Contains(got, `"kind":"denied"`) || !strings.Contains(got, "user 65534 may not") {
+		t.Errorf("another user got %s", got)
+	}
+}

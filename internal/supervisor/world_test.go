@@ -1,0 +1,498 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tend/api"
+	"tend/internal/app"
+	"tend/internal/errs"
+	"tend/internal/home"
+	"tend/internal/keeper/remote"
+	"tend/internal/keeper/wire"
+	"tend/internal/lifecycle"
+	"tend/internal/logs"
+	"tend/internal/store"
+	"tend/internal/sysinfo"
+	"tend/internal/testkit"
+)
+
+// world is a supervisor with a journal on a disk, a keeper that only plays,
+// and no process. In a synctest bubble it runs on the bubble's clock.
+type world struct {
+	*Supervisor
+
+	t     *testing.T
+	home  home.Dir
+	k     *fakeKeeper
+	c     *fakeCollector
+	close func() // as a daemon that is killed, but that it waits
+}
+
+// newHome is a home with nothing in it.
+func newHome(t *testing.T) home.Dir {
+	t.Helper()
+	h := home.Dir(testkit.Home(t))
+	if err := h.Make(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// newWorld begins with an empty list.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return openWorld(t, newHome(t), newKeeper(t), remote.Inventory{})
+}
+
+// openWorld begins with what the journal of the home knows and the keeper
+// holds.
+func openWorld(t *testing.T, h home.Dir, k *fakeKeeper, inv remote.Inventory) *world {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	st, records, err := store.Open(h.Journal(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, home: h, k: k, c: &fakeCollector{}}
+	scan := sysinfo.NewScanner()
+	w.Supervisor, err = New(Options{Home: h, Keeper: k, Logs: w.c, Store: st, Scan: scan, Log: log}, records, inv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.attach(w.Supervisor, h.Journal())
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = scan.Run(ctx) })
+	running.Go(func() {
+		if err := w.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+	w.close = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		st.Close()
+	})
+	t.Cleanup(w.close)
+	<-w.Whole()
+	return w
+}
+
+// spec is a sound app of that name.
+func spec(name string, change ...func(*api.Spec)) api.Spec {
+	s := app.Default()
+	s.Name, s.Script, s.Cwd, s.Username = name, "/opt/"+name, "/", "ann"
+	for _, c := range change {
+		c(&s)
+	}
+	return s
+}
+
+func instances(n int) func(*api.Spec) { return func(s *api.Spec) { s.Instances = n } }
+
+// told gathers what a request tells.
+type told struct {
+	mu     sync.Mutex
+	events []api.Event
+}
+
+func (e *told) tell(ev api.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.events = append(e.events, ev)
+}
+
+func nobody(api.Event) {}
+
+// start starts apps, which must go well.
+func (w *world) start(specs ...api.Spec) {
+	w.t.Helper()
+	if err := w.Start(w.t.Context(), api.StartRequest{Apps: specs, Inherited: map[string]string{"LANG": "C"}}, nobody); err != nil {
+		w.t.Fatalf("start: %v", err)
+	}
+}
+
+// act carries out an act, which must go well.
+func (w *world) act(act string, targets ...string) {
+	w.t.Helper()
+	if err := w.Act(w.t.Context(), api.ActRequest{Act: act, Targets: targets}, nobody); err != nil {
+		w.t.Fatalf("%s %v: %v", act, targets, err)
+	}
+}
+
+// row is the instance of that id in the view.
+func (w *world) row(id int) *Row {
+	w.t.Helper()
+	row := w.byID()[id]
+	if row == nil {
+		w.t.Fatalf("no instance %d in the view %v", id, w.states())
+	}
+	return row
+}
+
+// states are the instances in the view, as "name/index state".
+func (w *world) states() map[int]string {
+	out := map[int]string{}
+	for _, row := range w.View().Rows {
+		out[row.ID] = row.Name + "/" + string(rune('0'+row.Index)) + " " + string(row.State)
+	}
+	return out
+}
+
+func wantKind(t *testing.T, err error, kind errs.Kind, text string) {
+	t.Helper()
+	if errs.KindOf(err) != kind || err == nil || !strings.Contains(err.Error(), text) {
+		t.Errorf("got %v of kind %s, want %q of kind %s", err, errs.KindOf(err), text, kind)
+	}
+}
+
+// fakeKeeper plays the keeper: its processes are entries of a map, with pids
+// that the kernel gives to nobody. It checks what a supervisor must never do:
+// ask for what is not in the journal, or for a second process of an instance.
+type fakeKeeper struct {
+	t *testing.T
+
+	// How it behaves; set before it is used.
+
+	// answer answers a Spawn, by run or without, now or later; nil: now.
+	answer func(m wire.Spawn, done func(wire.Child, error))
+	// hear is what a process does about a signal; nil: it ends of it at once.
+	hear func(p fakeProc, sig syscall.Signal)
+	// adopt answers Adopt.
+	adopt func(key string, pid int, start uint64) error
+	// frozen tells that the journal does not follow any more.
+	frozen bool
+
+	mu      sync.Mutex
+	s       *Supervisor
+	journal journal
+	asked   []ask
+	signals []sent
+	live    map[string]fakeProc  // by key
+	pending map[uint64]wire.Exit // exits that were not acknowledged
+	acked   []uint64
+	held    map[string]int
+	seq     uint64
+	pid     int
+	daemons int // how many there were
+}
+
+type fakeProc struct {
+	wire.Child
+
+	id   string // pm_id
+	name string
+}
+
+// ask is one Spawn and when it came.
+type ask struct {
+	wire.Spawn
+
+	at time.Time
+}
+
+// sent is one signal and when it came.
+type sent struct {
+	key   string
+	sig   syscall.Signal
+	group bool // with all of its process group
+	at    time.Time
+}
+
+// firstPid is above PID_MAX_LIMIT, 4 Mi (proc_sys_kernel(5)).
+const firstPid = 5_000_000
+
+func newKeeper(t *testing.T) *fakeKeeper {
+	return &fakeKeeper{
+		t: t, live: map[string]fakeProc{}, pending: map[uint64]wire.Exit{}, held: map[string]int{}, pid: firstPid,
+	}
+}
+
+func (k *fakeKeeper) attach(s *Supervisor, path string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.s, k.journal = s, journal{path: path}
+	k.daemons++
+}
+
+func (k *fakeKeeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
+	k.mu.Lock()
+	k.asked = append(k.asked, ask{m, time.Now()})
+	rec, written := k.journal.read(k.t)[m.Key]
+	k.mu.Unlock()
+	if !written || rec.Life.State != lifecycle.Launching && rec.Life.State != lifecycle.Stopping {
+		k.t.Errorf("asked for launch %s before it was written down: %+v", m.Key, rec)
+	}
+	if k.answer != nil {
+		k.answer(m, done)
+		return
+	}
+	done(k.run(m), nil)
+}
+
+// run starts a process, or tells of the one that has the key.
+func (k *fakeKeeper) run(m wire.Spawn) wire.Child {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if p, ok := k.live[m.Key]; ok {
+		return p.Child
+	}
+	p := fakeProc{Child: wire.Child{Key: m.Key, Tag: m.Tag}, id: variable(m, "pm_id"), name: variable(m, "name")}
+	for _, other := range k.live {
+		if other.id == p.id {
+			k.t.Errorf("instance %s would run twice", p.id)
+		}
+	}
+	k.pid++
+	p.PID, p.Start = k.pid, uint64(k.pid)
+	k.live[m.Key] = p
+	k.held[wire.PipeName(m.Key, 1)], k.held[wire.PipeName(m.Key, 2)] = 10*k.pid+1, 10*k.pid+2
+	return p.Child
+}
+
+func (k *fakeKeeper) Signal(key string, sig syscall.Signal, group bool) error {
+	k.mu.Lock()
+	k.signals = append(k.signals, sent{key, sig, group, time.Now()})
+	p, ok := k.live[key]
+	if ok && sig != syscall.SIGUSR2 && !k.frozen && k.journal.read(k.t)[key].Life.State < lifecycle.Stopping {
+		k.t.Errorf("signalled %s before it was written down", key)
+	}
+	k.mu.Unlock()
+	if !ok {
+		return os.ErrProcessDone
+	}
+	if k.hear == nil {
+		k.exit(key, uint32(sig))
+	} else {
+		k.hear(p, sig)
+	}
+	return nil
+}
+
+// exit ends a process with a status of wait(2), and tells.
+func (k *fakeKeeper) exit(key string, status uint32) {
+	k.mu.Lock()
+	p, ok := k.live[key]
+	if !ok {
+		k.mu.Unlock()
+		return
+	}
+	delete(k.live, key)
+	e := k.ended(p.Child, status)
+	s := k.s
+	k.mu.Unlock()
+	s.Exited(e)
+}
+
+// ended is an exit that is kept until it is acknowledged.
+func (k *fakeKeeper) ended(c wire.Child, status uint32) wire.Exit {
+	k.seq++
+	e := wire.Exit{Seq: k.seq, Key: c.Key, PID: c.PID, Known: true, Status: status}
+	k.pending[k.seq] = e
+	return e
+}
+
+func code(n int) uint32 { return uint32(n) << 8 }
+
+func (k *fakeKeeper) Ack(seq uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.pending, seq)
+	k.acked = append(k.acked, seq)
+}
+
+func (k *fakeKeeper) Held(name string) (int, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fd, ok := k.held[name]
+	return fd, ok
+}
+
+func (k *fakeKeeper) Drop(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.held, name)
+}
+
+func (k *fakeKeeper) Adopt(key string, pid int, start uint64) error {
+	if k.adopt == nil {
+		k.t.Errorf("asked to adopt %d as %s", pid, key)
+		return os.ErrProcessDone
+	}
+	return k.adopt(key, pid, start)
+}
+
+func (k *fakeKeeper) PID() (pid int, exe string) { return firstPid, "/opt/tend-keeper" }
+
+// asks are the Spawns so far.
+func (k *fakeKeeper) asks() []ask {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.asked)
+}
+
+// last is the latest Spawn.
+func (k *fakeKeeper) last() ask {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.asked[len(k.asked)-1]
+}
+
+func (k *fakeKeeper) sent() []sent {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.signals)
+}
+
+// running is how many processes there are by pm_id.
+func (k *fakeKeeper) running() map[string]int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := map[string]int{}
+	for _, p := range k.live {
+		n[p.id]++
+	}
+	return n
+}
+
+// daemon is the number of the daemon that asks now.
+func (k *fakeKeeper) daemon() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.daemons
+}
+
+// unread is how many exits were not acknowledged.
+func (k *fakeKeeper) unread() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.pending)
+}
+
+// acks are the acknowledgements so far.
+func (k *fakeKeeper) acks() []uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.acked)
+}
+
+// has tells whether the process of that key is there.
+func (k *fakeKeeper) has(key string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, ok := k.live[key]
+	return ok
+}
+
+// inventory is what the keeper tells a new daemon.
+func (k *fakeKeeper) inventory() remote.Inventory {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var inv remote.Inventory
+	for _, p := range k.live {
+		inv.Children = append(inv.Children, p.Child)
+	}
+	for _, seq := range slices.Sorted(maps.Keys(k.pending)) {
+		inv.Exits = append(inv.Exits, k.pending[seq])
+	}
+	inv.Held = slices.Sorted(maps.Keys(k.held))
+	return inv
+}
+
+// variable is a variable of a new process.
+func variable(m wire.Spawn, name string) string {
+	for _, entry := range m.Env {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// journal reads what a supervisor has written, as it grows.
+type journal struct {
+	path string
+	file os.FileInfo
+	seen int64 // up to here
+	keys map[string]store.Record
+}
+
+// read is the latest record of each key.
+func (j *journal) read(t *testing.T) map[string]store.Record {
+	t.Helper()
+	f, err := os.Open(j.path)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	if j.file == nil || !os.SameFile(fi, j.file) { // it was rewritten
+		j.file, j.seen, j.keys = fi, 0, map[string]store.Record{}
+	}
+	text, err := io.ReadAll(io.NewSectionReader(f, j.seen, fi.Size()-j.seen))
+	if err != nil {
+		t.Error(err)
+	}
+	end := bytes.LastIndexByte(text, '\n') + 1
+	j.seen += int64(end)
+	for line := range bytes.Lines(text[:end]) {
+		var e struct {
+			Put *store.Record `json:"put"`
+		}
+		const checksum = 9 // and a space
+		if err := json.Unmarshal(line[checksum:], &e); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		if e.Put != nil && e.Put.Key != "" {
+			j.keys[e.Put.Key] = *e.Put
+		}
+	}
+	return j.keys
+}
+
+// fakeCollector writes nothing down but what it was asked.
+type fakeCollector struct {
+	mu      sync.Mutex
+	streams []logs.Stream
+	refuse  func(logs.Stream) error // nil: it takes all
+}
+
+func (c *fakeCollector) Add(s logs.Stream) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.streams = append(c.streams, s)
+	if c.refuse != nil {
+		return c.refuse(s)
+	}
+	return nil
+}
+
+func (c *fakeCollector) Remove(string) {}
+
+func (c *fakeCollector) added() map[string]logs.Stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := map[string]logs.Stream{}
+	for _, s := range c.streams {
+		m[s.Key] = s
+	}
+	return m
+}
