@@ -71,7 +71,7 @@ func TestFields(t *testing.T) {
 		"the signal that stops":         {Fields{"stop_signal": "SIGTERM"}, func(s *api.Spec) { s.StopSignal = "SIGTERM" }},
 		"a short name of a signal":      {Fields{"kill_signal": "usr2"}, func(s *api.Spec) { s.StopSignal = "SIGUSR2" }},
 		"the number of a signal":        {Fields{"stop_signal": 15}, func(s *api.Spec) { s.StopSignal = "SIGTERM" }},
-		"a real-time signal":            {Fields{"stop_signal": 40}, func(s *api.Spec) { s.StopSignal = "40" }},
+		"a real-time signal":            {Fields{"stop_signal": 40}, func(s *api.Spec) { s.StopSignal = "SIG40" }},
 		"only the main process":         {Fields{"treekill": false}, func(s *api.Spec) { s.TreeKill = false }},
 		"the message that stops":        {Fields{"shutdown_with_message": true}, func(s *api.Spec) { s.ShutdownMessage = true }},
 		"readiness":                     {Fields{"waitReady": true}, func(s *api.Spec) { s.WaitReady = true }},

@@ -88,10 +88,8 @@ func (d Dir) Make() error {
 			Hint: "set TEND_HOME to a shorter path",
 		}
 	}
-	for _, p := range []string{string(d), d.Logs(), d.Pids()} {
-		if err := os.MkdirAll(p, 0o700); err != nil {
-			return d.refuse("create", p, err)
-		}
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return d.refuse("create", string(d), err)
 	}
 	fi, err := os.Stat(string(d))
 	if err != nil {
@@ -110,6 +108,11 @@ func (d Dir) Make() error {
 	// Others may not even look: the environment of apps is in here.
 	if fi.Mode().Perm()&0o077 != 0 && os.Chmod(string(d), 0o700) != nil {
 		return d.refuse("close to others", string(d), fs.ErrPermission)
+	}
+	for _, p := range []string{d.Logs(), d.Pids()} {
+		if err := os.MkdirAll(p, 0o700); err != nil {
+			return d.refuse("create", p, err)
+		}
 	}
 	return nil
 }

@@ -153,6 +153,7 @@ func (s *step) asked(launch uint64) {
 
 // rest ends in the state that is wanted of an instance without a process.
 func (s *step) rest(want Want) {
+	s.Want = want
 	if want == WantRemoved {
 		s.enter(Stopped)
 		s.do(Leave{})
@@ -341,6 +342,10 @@ func (s *step) adopted(alive bool) {
 			s.Ended = true
 			s.do(Sweep{Launch: s.Live})
 		}
-	case Online, Stopped:
+	case Stopped:
+		if s.Want == WantRemoved { // it was written down, and not yet carried out
+			s.do(Leave{})
+		}
+	case Online:
 	}
 }

@@ -262,9 +262,6 @@ func (w *world) die() {
 	}
 	w.doom = -1
 	w.asked, w.told, w.mail, w.work, w.timers = nil, nil, nil, nil, nil
-	if _, removing := w.order.(Remove); removing && w.in.State == Stopped {
-		w.order = Stop{} // it died between writing down the end of it and Leave
-	}
 	live := w.in.Live
 	if live == 0 {
 		w.step(Adopted{})

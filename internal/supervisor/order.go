@@ -38,9 +38,13 @@ func (m order) handle(s *Supervisor) {
 	s.answerWaiters(in) // an event that changed nothing answers too
 }
 
+// rolling is how many instances of one app are restarted at once where nobody
+// asks for another number, as in PM2: the others serve on.
+const rolling = 2
+
 // run gives orders to many instances and hands each result to done, in the
 // order in which they end. limit is how many instances with the same name are
-// worked on at once; 0: all.
+// worked on at once; 0: all, or, of those that are restarted, a few.
 func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done func(result)) {
 	names := map[int]string{}
 	for _, in := range s.View().Rows {
@@ -52,12 +56,6 @@ func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done fu
 		o.answer = answers
 		waiting[names[o.id]] = append(waiting[names[o.id]], o)
 	}
-	nameOf := map[int]string{}
-	for name, list := range waiting {
-		for _, o := range list {
-			nameOf[o.id] = name
-		}
-	}
 	begin := func(name string, n int) {
 		list := waiting[name]
 		n = min(n, len(list))
@@ -67,16 +65,20 @@ func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done fu
 		waiting[name] = list[n:]
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		if limit <= 0 {
-			begin(name, len(orders))
-		} else {
+		_, renew := waiting[name][0].event.(lifecycle.Restart)
+		switch {
+		case limit > 0:
 			begin(name, limit)
+		case renew:
+			begin(name, rolling)
+		default:
+			begin(name, len(orders))
 		}
 	}
 	for range orders {
 		select {
 		case r := <-answers:
-			begin(nameOf[r.id], 1)
+			begin(names[r.id], 1)
 			done(r)
 		case <-ctx.Done():
 			return
@@ -99,21 +101,16 @@ func (s *Supervisor) Select(target, cwd string) ([]int, error) {
 	return app.Select(target, cwd, s.places())
 }
 
-// rolling is how many instances of one app are restarted at once where nobody
-// asks for another number, as in PM2: the others serve on.
-const rolling = 2
-
 // acts are the verbs of an api.ActRequest that are orders.
 var acts = map[string]struct { //nolint:gochecknoglobals // a table, never written
 	event lifecycle.Event
 	goal  goal
-	limit int
 }{
-	api.ActStart:   {lifecycle.Start{}, goalRunning, 0},
-	api.ActStop:    {lifecycle.Stop{}, goalStopped, 0},
-	api.ActRestart: {lifecycle.Restart{}, goalRunning, rolling},
-	api.ActDelete:  {lifecycle.Remove{}, goalGone, 0},
-	api.ActReset:   {lifecycle.Reset{}, goalNone, 0},
+	api.ActStart:   {lifecycle.Start{}, goalRunning},
+	api.ActStop:    {lifecycle.Stop{}, goalStopped},
+	api.ActRestart: {lifecycle.Restart{}, goalRunning},
+	api.ActDelete:  {lifecycle.Remove{}, goalGone},
+	api.ActReset:   {lifecycle.Reset{}, goalNone},
 }
 
 // errParts is the end of a request of which some parts failed; each was told
@@ -134,10 +131,6 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 		return &errs.Error{Op: req.Act, Kind: errs.Invalid, Err: errors.New("no target was named")}
 	}
 	s.opts.Log.Info("asked to", "act", req.Act, "targets", req.Targets)
-	limit := act.limit
-	if req.Parallel > 0 {
-		limit = req.Parallel
-	}
 	var failed []error
 	for _, target := range req.Targets {
 		ids, err := s.Select(target, req.Cwd)
@@ -153,7 +146,7 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 		for _, id := range ids {
 			orders = append(orders, order{id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited)})
 		}
-		failed = append(failed, s.begin(ctx, orders, limit, req.Act, tell)...)
+		failed = append(failed, s.begin(ctx, orders, req.Parallel, req.Act, tell)...)
 	}
 	return whole(failed, len(req.Targets) == 1)
 }
@@ -254,29 +247,43 @@ func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(
 		return &errs.Error{Op: "start", Kind: errs.Invalid, Err: err}
 	}
 	var orders []order
+	var added []int
+	names := map[string]bool{} // two apps of one name in one request are two
 	for i := range req.Apps {
 		spec := &req.Apps[i]
-		if spec.Mode == api.Cluster {
-			tell(api.Event{
-				Kind: api.EventWarning, Name: spec.Name,
-				Message: "app " + spec.Name + ": cluster mode is not there yet: its instances run in fork mode, each on its own, and cannot share a port",
-			})
+		a, err := s.admit(ctx, req, spec, req.Force || names[spec.Name], tell)
+		if err != nil { // all or nothing
+			return errors.Join(err, s.drop(ctx, added, func(api.Event) {}))
 		}
-		admitted := make(chan admission, 1)
-		s.mail.post(admit{spec: spec, inherited: req.Inherited, force: req.Force, answer: admitted})
-		select {
-		case a := <-admitted:
-			if a.err != nil {
-				return a.err
-			}
-			tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: spec.Name, IDs: a.ids, OK: a.added})
-			orders = append(orders, a.orders...)
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if a.added {
+			added = append(added, a.ids...)
+			names[spec.Name] = true
 		}
+		orders = append(orders, a.orders...)
 	}
 	failed := s.begin(ctx, orders, req.Parallel, api.ActStart, tell)
 	return whole(failed, len(orders) == 1)
+}
+
+// admit puts one app of a request into the table.
+func (s *Supervisor) admit(ctx context.Context, req api.StartRequest, spec *api.Spec, force bool, tell func(api.Event)) (admission, error) {
+	if spec.Mode == api.Cluster {
+		tell(api.Event{
+			Kind: api.EventWarning, Name: spec.Name,
+			Message: "app " + spec.Name + ": cluster mode is not there yet: its instances run in fork mode, each on its own, and cannot share a port",
+		})
+	}
+	admitted := make(chan admission, 1)
+	s.mail.post(admit{spec: spec, inherited: req.Inherited, force: force, answer: admitted})
+	select {
+	case a := <-admitted:
+		if a.err == nil {
+			tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: spec.Name, IDs: a.ids, OK: a.added})
+		}
+		return a, a.err
+	case <-ctx.Done():
+		return admission{}, context.Cause(ctx)
+	}
 }
 
 // begin gives orders, tells of each result, and watches what was started for
@@ -287,7 +294,7 @@ func (s *Supervisor) begin(ctx context.Context, orders []order, limit int, act s
 		switch {
 		case !r.ok:
 			failed = append(failed, r.err(act))
-		case r.row != nil && r.state == lifecycle.Online:
+		case r.row != nil && r.state == lifecycle.Online && act != api.ActReset:
 			begun = append(begun, r.row)
 		}
 		tell(r.event(act))

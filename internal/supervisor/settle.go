@@ -59,20 +59,40 @@ func (s *Supervisor) settle(ctx context.Context, begun []*Row, act string, tell 
 			}
 			return row == nil || row.Key != y.row.Key || row.State != api.Online
 		})
-		for i := range young {
-			if young[i].asleep() {
-				young[i].row = nil
-			}
-		}
-		young = slices.DeleteFunc(young, func(y settling) bool { return y.row == nil })
+		young = s.awake(ctx, young)
 	}
 	return failed
 }
 
-// asleep tells whether the process has not run since the last look.
-func (y *settling) asleep() bool {
-	ran, state, err := sysinfo.RunTime(y.row.PID)
-	asleep := err == nil && state == 'S' && ran == y.ran
+// awake leaves out whoever slept since the last look.
+func (s *Supervisor) awake(ctx context.Context, young []settling) []settling {
+	table, err := s.opts.Scan.Scan(ctx)
+	if err != nil {
+		return young // at the latest settleLimit ends it
+	}
+	kept := young[:0]
+	for _, y := range young {
+		if !y.asleep(table) {
+			kept = append(kept, y)
+		}
+	}
+	return kept
+}
+
+// asleep tells whether neither the process nor what it started has run since
+// the last look: it may be a wrapper that waits for a child that boots.
+func (y *settling) asleep(table *sysinfo.Table) bool {
+	ran, asleep := uint64(0), true
+	pids := []int{y.row.PID}
+	for _, p := range table.Tree(y.row.PID) {
+		pids = append(pids, p.PID)
+	}
+	for _, pid := range pids {
+		ns, state, err := sysinfo.RunTime(pid)
+		asleep = asleep && err == nil && state == 'S'
+		ran += ns
+	}
+	asleep = asleep && ran == y.ran
 	y.ran = ran
 	return asleep
 }

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 
@@ -48,13 +49,18 @@ func (s *Supervisor) signal(in *instance) {
 	}
 	s.aside(func(ctx context.Context) {
 		done := map[int]uint64{}
-		for _, p := range s.members(ctx, t) {
-			done[p.PID] = p.Start
+		members := s.members(ctx, t)
+		for _, p := range members {
 			if p.PGID != t.root {
 				s.send(p, t.signal)
+				done[p.PID] = p.Start
 			}
 		}
-		s.sendRoot(t, t.signal) // and the rest of its group, at once
+		if s.sendRoot(t, t.signal) { // and the rest of its group, at once
+			for _, p := range members {
+				done[p.PID] = p.Start
+			}
+		}
 		s.mail.post(asked{t.serial, t.launch, done})
 	})
 }
@@ -132,10 +138,14 @@ func (s *Supervisor) send(p sysinfo.Proc, sig syscall.Signal) {
 	}
 }
 
-func (s *Supervisor) sendRoot(t target, sig syscall.Signal) {
-	if err := s.opts.Keeper.Signal(t.key, sig, t.tree); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// sendRoot signals the first process, with its group where the tree is meant,
+// and tells whether it was there to be signalled.
+func (s *Supervisor) sendRoot(t target, sig syscall.Signal) bool {
+	err := s.opts.Keeper.Signal(t.key, sig, t.tree)
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.opts.Log.Warn("signal", "pid", t.root, "signal", app.SignalName(sig), "err", err)
 	}
+	return err == nil
 }
 
 // findStray deals with a launch whose keeper died before it answered: the
@@ -145,37 +155,47 @@ func (s *Supervisor) findStray(in *instance, launch uint64) {
 	serial, key := in.rec.Serial, in.rec.Key
 	s.lost++
 	s.aside(func(ctx context.Context) {
-		for {
-			table, err := s.opts.Scan.Scan(ctx)
-			if err != nil {
-				if ctx.Err() == nil {
-					s.opts.Log.Error("look for the process of a lost launch", "err", err)
-				}
-				return
-			}
-			strays := table.FindByUnique(key)
-			if len(strays) == 0 {
-				s.mail.post(found{respawn{serial, launch}})
-				return
-			}
-			if root, ok := first(strays); ok {
-				err := s.opts.Keeper.Adopt(key, root.PID, root.Start)
-				if err == nil {
-					s.mail.post(found{spawned{serial, launch, wire.Child{Key: key, PID: root.PID, Start: root.Start}, nil}})
-					return
-				}
-				s.opts.Log.Error("take over the process of a lost launch", "pid", root.PID, "err", err)
-			}
-			for _, p := range strays {
-				s.send(p, syscall.SIGKILL)
-			}
-			for _, p := range strays {
-				if sysinfo.WaitGone(ctx, p) != nil {
-					return
-				}
-			}
+		c, err := s.takeStray(ctx, key)
+		switch {
+		case ctx.Err() != nil: // the next daemon looks again
+		case errors.Is(err, errNoStray):
+			s.mail.post(found{respawn{serial, launch}})
+		default: // it is there, or nobody can tell: then it is not started blindly
+			s.mail.post(found{spawned{serial, launch, c, err}})
 		}
 	})
+}
+
+var errNoStray = errors.New("no process of the launch is there")
+
+// takeStray takes over the process of a launch that nobody answered for. What
+// the launch left without its first process is ended.
+func (s *Supervisor) takeStray(ctx context.Context, key string) (wire.Child, error) {
+	for {
+		table, err := s.opts.Scan.Scan(ctx)
+		if err != nil {
+			return wire.Child{}, fmt.Errorf("look for its process: %w", err)
+		}
+		strays := table.FindByUnique(key)
+		if len(strays) == 0 {
+			return wire.Child{}, errNoStray
+		}
+		if root, ok := first(strays); ok {
+			err := s.opts.Keeper.Adopt(key, root.PID, root.Start)
+			if err == nil {
+				return wire.Child{Key: key, PID: root.PID, Start: root.Start}, nil
+			}
+			s.opts.Log.Error("take over the process of a lost launch", "pid", root.PID, "err", err)
+		}
+		for _, p := range strays {
+			s.send(p, syscall.SIGKILL)
+		}
+		for _, p := range strays {
+			if err := sysinfo.WaitGone(ctx, p); err != nil {
+				return wire.Child{}, fmt.Errorf("wait for the end of its process: %w", err)
+			}
+		}
+	}
 }
 
 // found is what became of a lost launch.

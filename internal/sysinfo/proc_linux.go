@@ -27,23 +27,38 @@ func BootID() (string, error) {
 	return strings.TrimSpace(string(id)), nil
 }
 
-// RunTime is how long the first thread of a process has been on a processor,
-// and the state of the process: two looks that agree mean that it did not run
-// in between. Where there is no such process, the error is os.ErrProcessDone.
+// RunTime is how long all threads of a process have been on a processor, and a
+// state: 'R' or 'D' where one of them runs, wants to run or waits for a disk,
+// else that of the process. Two looks that agree, neither of them R or D, mean
+// that it waited for something all the time in between. Where there is no such
+// process, the error is os.ErrProcessDone.
 func RunTime(pid int) (ns uint64, state byte, err error) {
-	b, err := os.ReadFile(procPath(pid, "schedstat"))
-	if err != nil {
-		return 0, 0, procError(pid, err)
-	}
-	f := fields{rest: b}
-	if ns = f.count(); f.bad {
-		return 0, 0, procError(pid, fmt.Errorf("schedstat is %q", b))
-	}
 	p, err := readProc(pid)
 	if err != nil {
 		return 0, 0, err
 	}
-	return ns, p.State, nil
+	tasks, err := os.ReadDir(procPath(pid, "task"))
+	if err != nil {
+		return 0, 0, procError(pid, err)
+	}
+	state = p.State
+	for _, task := range tasks {
+		dir := procPath(pid, "task/"+task.Name()+"/")
+		stat, statErr := os.ReadFile(dir + "stat")
+		times, timesErr := os.ReadFile(dir + "schedstat")
+		if statErr != nil || timesErr != nil {
+			continue // the thread has just ended
+		}
+		if t, ok := parseStat(stat, 1); ok && (t.State == 'R' || t.State == 'D') {
+			state = t.State
+		}
+		f := fields{rest: times}
+		ns += f.count()
+		if f.bad {
+			return 0, 0, procError(pid, fmt.Errorf("schedstat is %q", times))
+		}
+	}
+	return ns, state, nil
 }
 
 // readProc looks at one process.

@@ -236,7 +236,7 @@ func TestExitsWhileTheDaemonIsDead(t *testing.T) {
 			once := map[string]any{"autorestart": false}
 			w.start(
 				shell("code", "read x < "+gate+"; exit 42", once),
-				shell("signal", "while :; do sleep 1000; done", once),
+				shell("signal", "exec sleep 1000", once),
 			)
 			was := w.list()
 			if victim == "keeper" {
@@ -316,7 +316,7 @@ func TestUpdateKeepsProcessesAndOutput(t *testing.T) {
 // started twice, and what died is started again.
 func TestBothDie(t *testing.T) {
 	w := newWorld(t)
-	w.start(shell("quiet", "while :; do sleep 1000; done", nil), shell("mortal", "while :; do sleep 1000; done", nil))
+	w.start(shell("quiet", "exec sleep 1000", nil), shell("mortal", "exec sleep 1000", nil))
 	was, p := w.list(), w.ping()
 	for _, pid := range []int{p.Keeper, p.PID} { // the keeper first: it would start another daemon
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {

@@ -1,0 +1,357 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"tend/internal/errs"
+	"tend/internal/home"
+	"tend/internal/keeper/wire"
+	"tend/internal/testkit"
+)
+
+const (
+	// daemonVar makes this test binary a daemon for a keeper, of the kind
+	// that its value says.
+	daemonVar = "TEND_TEST_LAUNCH_DAEMON"
+	serves    = "serves"  // on the home's socket, until somebody says quit
+	crashes   = "crashes" // with many last lines
+	hangs     = "hangs"   // and never serves
+
+	soon = 10 * time.Second
+)
+
+var keeperExe string
+
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(daemonVar); kind != "" {
+		if err := daemon(kind, home.Dir(os.Getenv("TEND_HOME"))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "launch")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // nobody is left to be told
+	keeperExe = filepath.Join(dir, "tend-keeper")
+	cmd := exec.Command("go", "build", "-o", keeperExe, "tend/cmd/tend-keeper")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the keeper: %v\n%s", err, out)
+		return 1
+	}
+	// What is detached comes back to us when its parent ends, and can be
+	// waited for.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// Nor is anything of whoever runs the tests to stay open in it.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func daemon(kind string, h home.Dir) error {
+	pids := fmt.Sprintf("%d %d\n", os.Getpid(), os.Getppid())
+	if err := os.WriteFile(filepath.Join(string(h), "pids.txt"), []byte(pids), 0o600); err != nil {
+		return err
+	}
+	switch kind {
+	case crashes:
+		for i := range 2 * maxLogLines {
+			fmt.Fprintf(os.Stderr, "last line %d\n", i)
+		}
+		return errors.New("it crashes as told")
+	case hangs:
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGTERM)
+		<-c
+		return nil
+	}
+	conn, err := wire.NewConn(3)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("unix", h.Socket())
+	if err != nil {
+		return err
+	}
+	if err := conn.Write(wire.Frame{Kind: wire.KindReady}); err != nil {
+		return err
+	}
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		b, _ := io.ReadAll(c) // most just look whether we are here
+		c.Close()
+		if string(b) == "quit" {
+			if err := conn.Write(wire.Frame{Kind: wire.KindQuit, ID: 1}); err != nil {
+				return err
+			}
+			if _, err := conn.Read(); err != nil { // it has heard
+				return err
+			}
+			return os.Remove(h.Socket())
+		}
+	}
+}
+
+// stage is a home, whose keeper and daemon end with the test.
+func stage(t *testing.T, kind string) (home.Dir, Binaries) {
+	t.Helper()
+	t.Setenv(daemonVar, kind)
+	h := home.Dir(filepath.Join(testkit.Home(t), "home"))
+	t.Cleanup(func() { end(t, h) })
+	return h, Binaries{Daemon: testkit.Self(t), Keeper: keeperExe}
+}
+
+// end ends what runs at a home.
+func end(t *testing.T, h home.Dir) {
+	t.Helper()
+	if c, err := net.Dial("unix", h.Socket()); err == nil {
+		io.WriteString(c, "quit") //nolint:errcheck // its end is waited for
+		c.Close()
+	}
+	for _, pid := range pids(t, h) {
+		testkit.WaitFor(t, soon, "process "+strconv.Itoa(pid)+" has ended", func() bool {
+			got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			return got == pid || err != nil && syscall.Kill(pid, 0) != nil
+		})
+	}
+}
+
+// pids are those of the daemon that was started last, and of its keeper.
+func pids(t *testing.T, h home.Dir) []int {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(string(h), "pids.txt"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var daemon, keeper int
+	if _, scanErr := fmt.Sscan(string(b), &daemon, &keeper); err != nil || scanErr != nil {
+		t.Fatal(err, scanErr)
+	}
+	return []int{daemon, keeper}
+}
+
+func TestRunning(t *testing.T) {
+	h := home.Dir(testkit.Home(t))
+	look := func(what string, want bool) {
+		t.Helper()
+		if got, err := Running(t.Context(), h); got != want || err != nil {
+			t.Errorf("%s: %v, %v; want %v", what, got, err, want)
+		}
+	}
+	look("nothing was there ever", false)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: h.Socket(), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look("somebody listens", true)
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	look("a killed daemon left its socket", false)
+
+	if _, err := Running(t.Context(), home.Dir("/"+strings.Repeat("x", 200))); errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("a path too long: %v", err)
+	}
+}
+
+func TestEnsure(t *testing.T) {
+	h, b := stage(t, serves)
+	for i, want := range []bool{true, false, false} {
+		started, err := Ensure(t.Context(), h, b)
+		if started != want || err != nil {
+			t.Fatalf("time %d: started %v, %v; want %v", i+1, started, err, want)
+		}
+	}
+	both := pids(t, h)
+	environ, err := os.ReadFile("/proc/" + strconv.Itoa(both[0]) + "/environ")
+	if err != nil || !strings.Contains(string(environ), "\x00TEND_HOME="+string(h)+"\x00") {
+		t.Errorf("the daemon does not know its home: %v\n%q", err, environ)
+	}
+	for _, pid := range both {
+		if session, err := unix.Getsid(pid); err != nil || session != pid {
+			t.Errorf("process %d is in session %d, %v; want one of its own", pid, session, err)
+		}
+	}
+	end(t, h)
+	if started, err := Ensure(t.Context(), h, b); !started || err != nil {
+		t.Errorf("after its end: started %v, %v", started, err)
+	}
+}
+
+func TestEnsureAfterAKill(t *testing.T) {
+	h, b := stage(t, serves)
+	if _, err := Ensure(t.Context(), h, b); err != nil {
+		t.Fatal(err)
+	}
+	// Both at once: the socket is still there, and nobody listens. The keeper
+	// first, or it would start another daemon.
+	both := pids(t, h)
+	for _, pid := range []int{both[1], both[0]} {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		unix.Wait4(pid, nil, 0, nil) //nolint:errcheck // it may be somebody else's to reap
+	}
+	if err := os.Remove(h.Socket()); err != nil { // as the real daemon does before it listens
+		t.Fatal(err)
+	}
+	if started, err := Ensure(t.Context(), h, b); !started || err != nil {
+		t.Errorf("started %v, %v", started, err)
+	}
+	if now := pids(t, h); now[0] == both[0] || now[1] == both[1] {
+		t.Errorf("processes %v, and %v were killed", now, both)
+	}
+}
+
+func TestManyClientsStartOneDaemon(t *testing.T) {
+	h, b := stage(t, serves)
+	const clients = 8
+	var mu sync.Mutex
+	starters := 0
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			started, err := Ensure(t.Context(), h, b)
+			if err != nil {
+				t.Error(err)
+			}
+			if started {
+				mu.Lock()
+				starters++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if starters != 1 {
+		t.Errorf("%d clients of %d say that they started the daemon, want 1", starters, clients)
+	}
+}
+
+func TestADaemonThatCrashes(t *testing.T) {
+	h, b := stage(t, crashes)
+	if err := h.Make(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.Log(), []byte("a line of yesterday\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Ensure(t.Context(), h, b)
+	var e *errs.Error
+	if !errors.As(err, &e) || e.Kind != errs.Unavailable || !strings.Contains(e.Hint, h.Log()) {
+		t.Fatalf("%v, want an unavailable daemon, and where its log is", err)
+	}
+	text := strings.Join(e.Lines, "\n")
+	if len(e.Lines) != maxLogLines || !strings.Contains(text, "it crashes as told") || !strings.Contains(text, "last line 29") || strings.Contains(text, "yesterday") {
+		t.Errorf("its last lines are %q", e.Lines)
+	}
+}
+
+func TestADaemonThatNeverServes(t *testing.T) {
+	h, b := stage(t, hangs)
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan error, 1)
+	go func() {
+		_, err := Ensure(ctx, h, b)
+		got <- err
+	}()
+	testkit.WaitFor(t, soon, "the daemon hangs", func() bool { return len(pids(t, h)) == 2 })
+	cancel()
+	select {
+	case err := <-got:
+		if errs.KindOf(err) != errs.Unavailable {
+			t.Errorf("%v, want an unavailable daemon", err)
+		}
+	case <-time.After(soon):
+		t.Error("it waits for ever")
+	}
+	// Another client finds the home busy, and waits no longer than it may.
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Ensure(short, h, b); errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("the next client: %v", err)
+	}
+	for _, pid := range []int{pids(t, h)[1], pids(t, h)[0]} {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestWhatIsMissing(t *testing.T) {
+	h, b := stage(t, serves)
+	for name, test := range map[string]struct {
+		binaries Binaries
+		kind     errs.Kind
+	}{
+		"the keeper": {Binaries{Daemon: b.Daemon, Keeper: "/missing/tend-keeper"}, errs.NotFound},
+		"the daemon": {Binaries{Daemon: "/missing/tend-daemon", Keeper: b.Keeper}, errs.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var e *errs.Error
+			if _, err := Ensure(t.Context(), h, test.binaries); !errors.As(err, &e) || e.Kind != test.kind || e.Hint == "" {
+				t.Errorf("%v, want kind %s and a hint", err, test.kind)
+			}
+		})
+	}
+}
+
+func TestEnvironOfTheKeeper(t *testing.T) {
+	for name, value := range map[string]string{"TEND_HOME": "/other", "unique_id": "of an app", "KEPT": "a=b"} {
+		t.Setenv(name, value)
+	}
+	count := map[string]int{}
+	for _, e := range environ("/h") {
+		name, _, _ := strings.Cut(e, "=")
+		count[e]++
+		count[name]++
+	}
+	if count["TEND_HOME=/h"] != 1 || count["TEND_HOME"] != 1 || count["unique_id"] != 0 || count["KEPT=a=b"] != 1 || count["PATH"] != 1 {
+		t.Errorf("%q", environ("/h"))
+	}
+}
+
+func TestFindLooksBesideTheProgram(t *testing.T) {
+	// Beside the test's binary there are none.
+	if _, err := Find(); errs.KindOf(err) != errs.NotFound {
+		t.Errorf("%v, want that they are missing", err)
+	}
+}
