@@ -59,7 +59,7 @@ func TestStartDecides(t *testing.T) {
 		"--env without a file":                  {args: "start run.sh --env production", code: 1, stderr: "tend: start run.sh: --env works with a configuration file only\n      variables of one environment stand in a file, as env_production\n"},
 		"a name that is a file as well":         {args: "start run.sh", list: func(string) []api.Instance { return []api.Instance{{Name: "run.sh", State: api.Online}} }, starts: true},
 		"a name with a dot that is no file":     {args: "start v2.api", list: func(string) []api.Instance { return []api.Instance{{Name: "v2.api", State: api.Online}} }, act: "restart v2.api"},
-		"no target and no file of the usual":    {args: "start", code: 1, stderr: "tend: read ecosystem.config.js: no such file or directory\n"},
+		"no target and no file of the usual":    {args: "start", code: 1, stderr: "tend: read ecosystem.config.js: no such file or directory\n      name a file that is there, or a script to start\n"},
 		"restart of a name":                     {args: "restart api --update-env", act: "restart api"},
 		"a file whose options are of no effect": {args: "start apps.json -i 2 --namespace x", starts: true, stderr: "[tend][WARN] --instances: with a configuration file these have no effect\n"},
 	}

@@ -78,7 +78,10 @@ func newKeeper(exe, home string) (*Keeper, error) {
 // quit, or never came up.
 func (k *Keeper) run() error {
 	sigs := make(chan os.Signal, 8) // SIGCHLD may be dropped: one is as good as many
-	signal.Notify(sigs, unix.SIGCHLD, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
+	// SIGHUP and SIGINT also because whoever started us may ignore them
+	// (nohup, a shell's background job), and apps would inherit that: a signal
+	// that is caught has its default again after exec (signal(7)).
+	signal.Notify(sigs, unix.SIGCHLD, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP)
 	k.reap() // what ended while another binary stood here
 	for {
 		if k.quit && k.daemon.pid == 0 && k.daemon.conn == nil {
@@ -86,9 +89,10 @@ func (k *Keeper) run() error {
 		}
 		select {
 		case sig := <-sigs:
-			if sig == unix.SIGCHLD {
+			switch {
+			case sig == unix.SIGCHLD:
 				k.reap()
-			} else if k.daemon.pid != 0 {
+			case sig != unix.SIGHUP && k.daemon.pid != 0:
 				// To end in order is the daemon's business.
 				_ = unix.PidfdSendSignal(k.daemon.pidfd, sig.(syscall.Signal), nil, 0) // always one on unix; gone already is fine
 			}

@@ -84,8 +84,14 @@ func TestWhatAProcessStartsWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, mask := range []string{"SigBlk", "SigIgn"} {
-		if !strings.Contains(string(status), mask+":\t0000000000000000\n") {
-			t.Errorf("%s of a new process is not empty:\n%s", mask, status)
+		_, line, _ := strings.Cut(string(status), mask+":\t")
+		hex, _, _ := strings.Cut(line, "\n")
+		set, err := strconv.ParseUint(hex, 16, 64)
+		// The signals that have names, 1 to 31. The C library of whoever
+		// started this test may ignore one of its own (nptl(7)), and an
+		// ignored signal is inherited.
+		if err != nil || set&0x7fffffff != 0 {
+			t.Errorf("%s of a new process is %s (%v), want it empty:\n%s", mask, hex, err, status)
 		}
 	}
 }
