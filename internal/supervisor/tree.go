@@ -171,13 +171,18 @@ var errNoStray = errors.New("no process of the launch is there")
 // takeStray takes over the process of a launch that nobody answered for. What
 // the launch left without its first process is ended.
 func (s *Supervisor) takeStray(ctx context.Context, key string) (wire.Child, error) {
-	for {
+	for empty := 0; ; {
 		table, err := s.opts.Scan.Scan(ctx)
 		if err != nil {
 			return wire.Child{}, fmt.Errorf("look for its process: %w", err)
 		}
 		strays := table.FindByUnique(key)
 		if len(strays) == 0 {
+			// A process in the middle of execve(2) has no environment to be
+			// read: one look that finds nothing is not enough.
+			if empty++; empty < 2 {
+				continue
+			}
 			return wire.Child{}, errNoStray
 		}
 		if root, ok := first(strays); ok {
