@@ -51,6 +51,6 @@ func run(ctx context.Context) error {
 
 func answer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"app":"srv","instance":%q,"pid":%d,"path":%q}`+"\n", //nolint:errcheck // the client may be gone
+	fmt.Fprintf(w, `{"app":"srv","instance":%q,"pid":%d,"path":%q}`+"\n",
 		os.Getenv("NODE_APP_INSTANCE"), os.Getpid(), r.URL.Path)
 }

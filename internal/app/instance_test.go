@@ -20,15 +20,18 @@ func TestArgv(t *testing.T) {
 	}{
 		"a program runs itself": {
 			api.Spec{Script: "/bin/api", Args: []string{"--port", "80"}},
-			"/bin/api", []string{"/bin/api", "--port", "80"},
+			"/bin/api",
+			[]string{"/bin/api", "--port", "80"},
 		},
 		"a script has an interpreter": {
 			api.Spec{Script: "/srv/a.js", Interpreter: "/bin/node", InterpreterArgs: []string{"--inspect"}, Args: []string{"x y", ""}},
-			"/bin/node", []string{"/bin/node", "--inspect", "/srv/a.js", "x y", ""},
+			"/bin/node",
+			[]string{"/bin/node", "--inspect", "/srv/a.js", "x y", ""},
 		},
 		"a command line has a shell": {
 			api.Spec{Script: "echo $HOME", Interpreter: "/bin/sh", InterpreterArgs: []string{"-c"}},
-			"/bin/sh", []string{"/bin/sh", "-c", "echo $HOME"},
+			"/bin/sh",
+			[]string{"/bin/sh", "-c", "echo $HOME"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -145,11 +148,13 @@ func TestEnviron(t *testing.T) {
 		},
 		"a variable that counts": {
 			func(s *api.Spec) { s.IncrementVar = "PORT"; s.Env = map[string]string{"PORT": "3000"} },
-			map[string]string{"PORT": "9"}, with(map[string]string{"PORT": "3002"}),
+			map[string]string{"PORT": "9"},
+			with(map[string]string{"PORT": "3002"}),
 		},
 		"a variable that counts from what is inherited": {
 			func(s *api.Spec) { s.IncrementVar = "PORT" },
-			map[string]string{"PORT": "8000"}, with(map[string]string{"PORT": "8002"}),
+			map[string]string{"PORT": "8000"},
+			with(map[string]string{"PORT": "8002"}),
 		},
 		"a variable that counts from nothing": {
 			func(s *api.Spec) { s.IncrementVar = "PORT" }, nil, with(map[string]string{"PORT": "2"}),
@@ -160,7 +165,8 @@ func TestEnviron(t *testing.T) {
 		},
 		"nothing inherited": {
 			func(s *api.Spec) { s.FilterEnv = &api.EnvFilter{All: true} },
-			map[string]string{"LANG": "C", "PWD": "/x"}, told,
+			map[string]string{"LANG": "C", "PWD": "/x"},
+			told,
 		},
 		"values with everything in them": {
 			func(s *api.Spec) { s.Env = map[string]string{"A": "b=c\nd", "B": "", "Ü": "ß"} }, nil,
@@ -190,43 +196,53 @@ func TestFilesOf(t *testing.T) {
 		want Files
 	}{
 		"the defaults": {
-			"api", api.Log{},
+			"api",
+			api.Log{},
 			Files{"/h/logs/api-out-4.log", "/h/logs/api-error-4.log", "", "/h/pids/api-4.pid"},
 		},
 		"merged, the pid file is still its own": {
-			"api", api.Log{Merge: true, Combined: "true"},
+			"api",
+			api.Log{Merge: true, Combined: "true"},
 			Files{"/h/logs/api-out.log", "/h/logs/api-error.log", "/h/logs/api.log", "/h/pids/api-4.pid"},
 		},
 		"odd characters of a name become dashes": {
-			"a/b c_d:ü.v-1", api.Log{},
+			"a/b c_d:ü.v-1",
+			api.Log{},
 			Files{"/h/logs/a-b-c-d--.v-1-out-4.log", "/h/logs/a-b-c-d--.v-1-error-4.log", "", "/h/pids/a-b-c-d--.v-1-4.pid"},
 		},
 		"paths of the user's": {
-			"api", api.Log{Out: "/l/o.log", Err: "/l/e.log", Combined: "/l/c.log", Pid: "/l/api.pid"},
+			"api",
+			api.Log{Out: "/l/o.log", Err: "/l/e.log", Combined: "/l/c.log", Pid: "/l/api.pid"},
 			Files{"/l/o-4.log", "/l/e-4.log", "/l/c-4.log", "/l/api-4.pid"},
 		},
 		"the same, merged": {
-			"api", api.Log{Out: "/l/o.log", Err: "/l/e.log", Combined: "/l/c.log", Pid: "/l/api.pid", Merge: true},
+			"api",
+			api.Log{Out: "/l/o.log", Err: "/l/e.log", Combined: "/l/c.log", Pid: "/l/api.pid", Merge: true},
 			Files{"/l/o.log", "/l/e.log", "/l/c.log", "/l/api-4.pid"},
 		},
 		"a number at the end is replaced": {
-			"api", api.Log{Out: "/l/o-12.log", Err: "/l/e-0.log", Combined: "/l/c-3.log"},
+			"api",
+			api.Log{Out: "/l/o-12.log", Err: "/l/e-0.log", Combined: "/l/c-3.log"},
 			Files{"/l/o-4.log", "/l/e-4.log", "/l/c-4.log", "/h/pids/api-4.pid"},
 		},
 		"only .log gets a number": {
-			"api", api.Log{Out: "/l/o.txt", Err: "/l/e", Combined: "/l/c.log.gz", Pid: "/l/pid"},
+			"api",
+			api.Log{Out: "/l/o.txt", Err: "/l/e", Combined: "/l/c.log.gz", Pid: "/l/pid"},
 			Files{"/l/o.txt", "/l/e", "/l/c.log.gz", "/l/pid-4"},
 		},
 		"nowhere": {
-			"api", api.Log{Out: "/dev/null", Err: "/dev/null"},
+			"api",
+			api.Log{Out: "/dev/null", Err: "/dev/null"},
 			Files{"/dev/null", "/dev/null", "", "/h/pids/api-4.pid"},
 		},
 		"the default combined file": {
-			"api", api.Log{Combined: "true"},
+			"api",
+			api.Log{Combined: "true"},
 			Files{"/h/logs/api-out-4.log", "/h/logs/api-error-4.log", "/h/logs/api-4.log", "/h/pids/api-4.pid"},
 		},
 		"a number that is part of the name": {
-			"api-2", api.Log{},
+			"api-2",
+			api.Log{},
 			Files{"/h/logs/api-2-out-4.log", "/h/logs/api-2-error-4.log", "", "/h/pids/api-2-4.pid"},
 		},
 	} {

@@ -43,17 +43,34 @@ func layout(list []api.Instance, width int) []column {
 	}
 	name = min(name, 40)
 	full := []column{
-		{"id", id, cellID}, {"name", name, cellName}, {"namespace", 13, cellNamespace}, {"version", 9, cellVersion},
-		{"mode", 9, cellMode}, {"pid", 10, cellPid}, {"uptime", 8, cellUptime}, {"↺", 6, cellRestarts},
-		{"status", 11, cellStatus}, {"cpu", 10, cellCPU}, {"mem", 10, cellMemory}, {"user", 10, cellUser},
+		{"id", id, cellID},
+		{"name", name, cellName},
+		{"namespace", 13, cellNamespace},
+		{"version", 9, cellVersion},
+		{"mode", 9, cellMode},
+		{"pid", 10, cellPid},
+		{"uptime", 8, cellUptime},
+		{"↺", 6, cellRestarts},
+		{"status", 11, cellStatus},
+		{"cpu", 10, cellCPU},
+		{"mem", 10, cellMemory},
+		{"user", 10, cellUser},
 		{"watching", 10, cellWatching},
 	}
 	condensed := []column{
-		{"id", id, cellID}, {"name", min(name, 20), cellName}, {"mode", 10, cellMode}, {"↺", 6, cellRestarts},
-		{"status", 11, cellStatus}, {"cpu", 10, cellCPU}, {"memory", 10, cellMemory},
+		{"id", id, cellID},
+		{"name", min(name, 20), cellName},
+		{"mode", 10, cellMode},
+		{"↺", 6, cellRestarts},
+		{"status", 11, cellStatus},
+		{"cpu", 10, cellCPU},
+		{"memory", 10, cellMemory},
 	}
 	mini := []column{
-		{"id", id, cellID}, {"name", min(name, 16), cellName}, {"status", 11, cellStatus}, {"cpu", 8, cellCPU},
+		{"id", id, cellID},
+		{"name", min(name, 16), cellName},
+		{"status", 11, cellStatus},
+		{"cpu", 8, cellCPU},
 		{"mem", 10, cellMemory},
 	}
 	for _, columns := range [][]column{full, condensed} {

@@ -153,7 +153,7 @@ func TestALongestPathIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Close(fd) //nolint:errcheck // nothing was written
+	defer syscall.Close(fd)
 	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: d.Socket()}); err != nil {
 		t.Errorf("bind: %v", err)
 	}
@@ -169,9 +169,9 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	err := Dir(dir).Make()
-	os.Stdout.WriteString(string(errs.KindOf(err))) //nolint:errcheck // the test sees
+	os.Stdout.WriteString(string(errs.KindOf(err)))
 	if err != nil {
-		os.Stdout.WriteString(" " + err.Error()) //nolint:errcheck // as above
+		os.Stdout.WriteString(" " + err.Error())
 	}
 	os.Exit(0)
 }

@@ -404,7 +404,7 @@ func tellsExit(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(pidfd) //nolint:errcheck // nothing is lost
+	defer unix.Close(pidfd)
 	reap(t, pid)
 	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
 	return unix.IoctlPidfdInfo(pidfd, &info) == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0
@@ -418,7 +418,7 @@ func reap(t *testing.T, pid int) {
 		if got == pid {
 			return
 		}
-		if err != unix.EINTR { //nolint:errorlint // bare errno
+		if err != unix.EINTR {
 			t.Fatalf("wait for %d: %v", pid, err)
 		}
 	}

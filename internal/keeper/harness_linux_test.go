@@ -43,12 +43,12 @@ func startProgram(t *testing.T, cmd *exec.Cmd) (p *program, end func()) {
 	}
 	p = &program{pid: cmd.Process.Pid, done: make(chan struct{})}
 	go func() {
-		cmd.Wait() //nolint:errcheck // the state tells
+		cmd.Wait()
 		p.end = cmd.ProcessState
 		close(p.done)
 	}()
 	return p, func() {
-		cmd.Process.Kill() //nolint:errcheck // it may have ended
+		cmd.Process.Kill()
 		<-p.done
 		if text, err := os.ReadFile(log.Name()); t.Failed() && err == nil {
 			t.Logf("stderr of %s %v:\n%s", filepath.Base(cmd.Path), cmd.Args[1:], text)
@@ -196,7 +196,7 @@ func (l *line) askSpawn(m wire.Spawn) (answer wire.Frame, pipes []*os.File) {
 		if err := unix.SetNonblock(p[0], true); err != nil {
 			l.t.Fatal(err)
 		}
-		defer unix.Close(p[1]) //nolint:errcheck // nothing was written
+		defer unix.Close(p[1])
 		fds = append(fds, p[1], p[0])
 		pipes = append(pipes, os.NewFile(uintptr(p[0]), "pipe"))
 	}
@@ -220,8 +220,8 @@ func (l *line) spawn(m wire.Spawn) running {
 	}
 	r := running{Child: c, pidfd: f.FDs[0], pipes: pipes}
 	l.t.Cleanup(func() {
-		unix.PidfdSendSignal(r.pidfd, unix.SIGKILL, nil, 0) //nolint:errcheck // it may have ended
-		unix.Close(r.pidfd)                                 //nolint:errcheck // nothing is lost
+		unix.PidfdSendSignal(r.pidfd, unix.SIGKILL, nil, 0)
+		unix.Close(r.pidfd)
 	})
 	return r
 }

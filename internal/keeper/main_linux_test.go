@@ -51,7 +51,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // nobody is left to be told
+	defer os.RemoveAll(dir)
 	keeperExe = filepath.Join(dir, "tend-keeper")
 	cmd := exec.Command("go", "build", "-o", keeperExe, "tend/cmd/tend-keeper")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -115,12 +115,12 @@ func puppet(ctl string) int {
 		fmt.Fprintln(os.Stderr, "puppet:", err)
 		return 1
 	}
-	go p.keeper.Run(context.Background()) //nolint:errcheck // it lives as long as we
+	go p.keeper.Run(context.Background())
 	p.conn, err = net.Dial("unix", ctl)
 	if err != nil { // the test is over
 		ctx, cancel := context.WithTimeout(context.Background(), soon)
 		defer cancel()
-		p.keeper.Quit(ctx) //nolint:errcheck // nobody is left to be told
+		p.keeper.Quit(ctx)
 		return 0
 	}
 	return p.live()
@@ -138,7 +138,7 @@ func (p *daemonPuppet) say(n note) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn != nil {
-		json.NewEncoder(p.conn).Encode(n) //nolint:errcheck // whoever reads it notices
+		json.NewEncoder(p.conn).Encode(n)
 	}
 }
 
@@ -169,7 +169,7 @@ func (p *daemonPuppet) live() int {
 		if err := d.Decode(&n); err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), soon)
 			defer cancel()
-			p.keeper.Quit(ctx) //nolint:errcheck // nobody is left to be told
+			p.keeper.Quit(ctx)
 			return 0
 		}
 		if n.Do == "end" {

@@ -376,7 +376,8 @@ func TestBackoff(t *testing.T) {
 		want           []int           // delays in milliseconds
 	}{
 		"grows by half, whole milliseconds, to the cap": {
-			100 * time.Millisecond, 0, []time.Duration{0},
+			100 * time.Millisecond, 0,
+			[]time.Duration{0},
 			[]int{100, 150, 225, 337, 505, 757, 1135, 1702, 2553, 3829, 5743, 8614, 12921, 15000, 15000},
 		},
 		"wins over a fixed delay": {100 * time.Millisecond, time.Hour, []time.Duration{0}, []int{100, 150}},
@@ -746,9 +747,17 @@ func TestWhatIsLateMeansNothing(t *testing.T) {
 			l.happen(l.swept())
 			way(l)
 			for _, ev := range []Event{
-				Spawned{Launch: 1}, SpawnFailed{Launch: 1, Reason: "late"}, SpawnFailed{Launch: 1, Lasting: true},
-				Ready{Launch: 1}, Asked{Launch: 1}, Exited{Launch: 1, Exit: Exit{Code: 3}}, Swept{Launch: 1},
-				Elapsed{Gen: l.Gen - 1}, Elapsed{Gen: 0}, Spawned{Launch: 99}, Exited{Launch: 99},
+				Spawned{Launch: 1},
+				SpawnFailed{Launch: 1, Reason: "late"},
+				SpawnFailed{Launch: 1, Lasting: true},
+				Ready{Launch: 1},
+				Asked{Launch: 1},
+				Exited{Launch: 1, Exit: Exit{Code: 3}},
+				Swept{Launch: 1},
+				Elapsed{Gen: l.Gen - 1},
+				Elapsed{Gen: 0},
+				Spawned{Launch: 99},
+				Exited{Launch: 99},
 			} {
 				before := l.Instance
 				effects := l.happen(ev)

@@ -217,7 +217,7 @@ func (w *world) do(i int, obeys bool) {
 	case Signal:
 		w.work = slices.Delete(w.work, i, i+1)
 		w.hit(e.Launch, obeys, Exit{Signal: 2})
-		w.mail = append(w.mail, Asked{e.Launch})
+		w.mail = append(w.mail, Asked(e))
 	case Kill:
 		w.work = slices.Delete(w.work, i, i+1)
 		w.hit(e.Launch, obeys, Exit{Signal: 9})
@@ -228,7 +228,7 @@ func (w *world) do(i int, obeys bool) {
 		}
 		if p == nil || p.left == 0 { // else it goes on looking
 			w.work = slices.Delete(w.work, i, i+1)
-			w.mail = append(w.mail, Swept{e.Launch})
+			w.mail = append(w.mail, Swept(e))
 		}
 	}
 }
@@ -498,8 +498,13 @@ func (w *world) live(t *rapid.T) {
 func (w *world) late(t *rapid.T) {
 	launch := rapid.Uint64Range(1, w.in.Launch-1).Draw(t, "launch")
 	ev := rapid.SampledFrom([]Event{
-		Spawned{launch}, SpawnFailed{Launch: launch, Reason: "late"}, SpawnFailed{Launch: launch, Lasting: true},
-		Ready{launch}, Asked{launch}, Exited{launch, Exit{Code: 3}}, Swept{launch},
+		Spawned{launch},
+		SpawnFailed{Launch: launch, Reason: "late"},
+		SpawnFailed{Launch: launch, Lasting: true},
+		Ready{launch},
+		Asked{launch},
+		Exited{launch, Exit{Code: 3}},
+		Swept{launch},
 		Elapsed{Gen: rapid.Uint64Range(0, w.in.Gen-1).Draw(t, "gen")},
 	}).Draw(t, "event")
 	before := w.in

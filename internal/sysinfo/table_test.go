@@ -116,8 +116,10 @@ func TestMembers(t *testing.T) {
 
 func TestMembersReadsOnlyTheEnvironmentOfStrangers(t *testing.T) {
 	const keeper, root = 5, 100
-	procs := []Proc{proc(1, 0), proc(keeper, 1), in(root, root, proc(root, keeper)), proc(101, root),
-		in(root, 102, proc(102, keeper)), proc(103, keeper), proc(104, keeper)}
+	procs := []Proc{
+		proc(1, 0), proc(keeper, 1), in(root, root, proc(root, keeper)), proc(101, root),
+		in(root, 102, proc(102, keeper)), proc(103, keeper), proc(104, keeper),
+	}
 	var read []int
 	tab := newTable(time.Unix(1, 0), 1, procs, func(p Proc) string {
 		read = append(read, p.PID)
@@ -201,27 +203,38 @@ func TestSample(t *testing.T) {
 		want  map[int]Usage
 	}{
 		"the first sample tells memory alone": {
-			[]*Table{at(10, using(proc(10, 1), 500, 7))}, map[int]Usage{10: {0, 7}}},
+			[]*Table{at(10, using(proc(10, 1), 500, 7))}, map[int]Usage{10: {0, 7}},
+		},
 		"half of a core": {
-			[]*Table{at(10, using(proc(10, 1), 500, 7)), at(12, using(proc(10, 1), 600, 9))}, map[int]Usage{10: {50, 9}}},
+			[]*Table{at(10, using(proc(10, 1), 500, 7)), at(12, using(proc(10, 1), 600, 9))}, map[int]Usage{10: {50, 9}},
+		},
 		"two busy children are two cores": {
 			[]*Table{
 				at(10, proc(10, 1), using(proc(11, 10), 50, 1), using(proc(12, 11), 60, 1)),
-				at(11, proc(10, 1), using(proc(11, 10), 150, 2), using(proc(12, 11), 160, 3))}, map[int]Usage{10: {200, 5}}},
+				at(11, proc(10, 1), using(proc(11, 10), 150, 2), using(proc(12, 11), 160, 3)),
+			}, map[int]Usage{10: {200, 5}},
+		},
 		"a child that began after the last sample counts in full": {
-			[]*Table{at(10, proc(10, 1)), at(11, proc(10, 1), using(proc(1050, 10), 30, 1))}, map[int]Usage{10: {30, 1}}},
+			[]*Table{at(10, proc(10, 1)), at(11, proc(10, 1), using(proc(1050, 10), 30, 1))}, map[int]Usage{10: {30, 1}},
+		},
 		"an old process that comes into the tree counts as idle": {
-			[]*Table{at(10, proc(10, 1)), at(11, proc(10, 1), using(proc(900, 10), 30, 1))}, map[int]Usage{10: {0, 1}}},
+			[]*Table{at(10, proc(10, 1)), at(11, proc(10, 1), using(proc(900, 10), 30, 1))}, map[int]Usage{10: {0, 1}},
+		},
 		"a reused pid does not inherit the time of the one before": {
 			[]*Table{
 				at(10, proc(10, 1), using(proc(11, 10), 9000, 1)),
-				at(11, proc(10, 1), using(Proc{PID: 11, PPID: 10, Start: 1010, State: 'R', Threads: 1}, 40, 1))}, map[int]Usage{10: {40, 1}}},
+				at(11, proc(10, 1), using(Proc{PID: 11, PPID: 10, Start: 1010, State: 'R', Threads: 1}, 40, 1)),
+			}, map[int]Usage{10: {40, 1}},
+		},
 		"the same look twice is no time": {
-			[]*Table{at(10, using(proc(10, 1), 500, 7)), at(10, using(proc(10, 1), 500, 7))}, map[int]Usage{10: {0, 7}}},
+			[]*Table{at(10, using(proc(10, 1), 500, 7)), at(10, using(proc(10, 1), 500, 7))}, map[int]Usage{10: {0, 7}},
+		},
 		"a root that is another process is left out": {
-			[]*Table{at(10, Proc{PID: 10, PPID: 1, Start: 11, State: 'S'})}, map[int]Usage{}},
+			[]*Table{at(10, Proc{PID: 10, PPID: 1, Start: 11, State: 'S'})}, map[int]Usage{},
+		},
 		"a root that is gone is left out": {
-			[]*Table{at(10, proc(11, 10))}, map[int]Usage{}},
+			[]*Table{at(10, proc(11, 10))}, map[int]Usage{},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -129,7 +129,7 @@ func writeLines(count string) error {
 	}
 	w := bufio.NewWriter(os.Stdout)
 	for i := 1; i <= n; i++ {
-		fmt.Fprintln(w, i) //nolint:errcheck // Flush tells
+		fmt.Fprintln(w, i)
 	}
 	return w.Flush()
 }
@@ -239,8 +239,8 @@ func listen(port string) error {
 			if err != nil {
 				return
 			}
-			fmt.Fprintln(c, os.Getpid()) //nolint:errcheck // the other side may be gone
-			c.Close()                    //nolint:errcheck // and so here
+			fmt.Fprintln(c, os.Getpid())
+			c.Close() //nolint:errcheck // and so here
 		}
 	}()
 	return nil

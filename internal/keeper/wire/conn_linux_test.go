@@ -145,7 +145,7 @@ func TestABrokenPeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(file) //nolint:errcheck // a file in memory
+	defer unix.Close(file)
 	for name, test := range map[string]struct {
 		packet []byte
 		fds    []int
