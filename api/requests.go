@@ -1,5 +1,7 @@
 package api
 
+import "strings"
+
 // Pong answers GET /v1/ping.
 type Pong struct {
 	Version   string `json:"version"` // of the daemon's build
@@ -127,12 +129,12 @@ type Error struct {
 
 // Error reads as one line, from what was being done inward.
 func (e *Error) Error() string {
-	s := e.Message
-	if e.On != "" {
-		s = e.On + ": " + s
+	what := strings.TrimSpace(e.Op + " " + e.On)
+	switch {
+	case what == "":
+		return e.Message
+	case e.Message == "":
+		return what
 	}
-	if e.Op != "" {
-		s = e.Op + " " + s
-	}
-	return s
+	return what + ": " + e.Message
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,6 +54,16 @@ func Validate(s *api.Spec) error {
 			bad("env: %q cannot be the name of a variable, or its value holds a zero byte", name)
 		}
 	}
+	for _, name := range []string{s.InstanceVar, s.IncrementVar} {
+		if strings.ContainsAny(name, "=\x00") {
+			bad("instance_var: %q cannot be the name of a variable", name)
+		}
+	}
+	for _, id := range append([]*int{s.UID, s.GID}, pointers(s.Groups)...) {
+		if id != nil && (*id < 0 || int64(*id) >= math.MaxUint32) {
+			bad("uid, gid: %d is no user or group", *id)
+		}
+	}
 	if s.Instances < 1 || s.Instances > maxInstances {
 		bad("instances: %d is not between 1 and %d", s.Instances, maxInstances)
 	}
@@ -90,4 +101,12 @@ func Validate(s *api.Spec) error {
 		return nil
 	}
 	return &errs.Error{Op: "check app", On: s.Name, Kind: errs.Invalid, Err: errors.Join(all...)}
+}
+
+func pointers(list []int) []*int {
+	var out []*int
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
 }

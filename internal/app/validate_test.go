@@ -66,6 +66,7 @@ func TestValidate(t *testing.T) {
 		"a relative out_file": {func(s *api.Spec) { s.Log.Out = "o.log" }, `log: "o.log" is not absolute`},
 		"a relative err_file": {func(s *api.Spec) { s.Log.Err = "e.log" }, `log: "e.log" is not absolute`},
 		"a relative pid_file": {func(s *api.Spec) { s.Log.Pid = "p" }, `log: "p" is not absolute`},
+		"a relative log_file": {func(s *api.Spec) { s.Log.Combined = "l.log" }, `log: "l.log" is not absolute`},
 		"the default log":     {func(s *api.Spec) { s.Log.Combined = "true" }, ""},
 		"logs of json":        {func(s *api.Spec) { s.Log.Type = "json" }, ""},
 		"logs of xml":         {func(s *api.Spec) { s.Log.Type = "xml" }, `log_type: "xml" is neither raw nor json`},

@@ -336,7 +336,7 @@ func TestUpdateGivesUp(t *testing.T) {
 
 func TestResurrectWithoutADump(t *testing.T) {
 	r := try(t, world(t), &fakeDaemon{failure: &api.Error{Op: "resurrect", Kind: "not_found", Message: "nothing was saved"}}, "resurrect")
-	if r.code != 0 || r.stderr != "[tend][WARN] resurrect nothing was saved\n" || !strings.Contains(r.stdout, "│ id") {
+	if r.code != 0 || r.stderr != "[tend][WARN] resurrect: nothing was saved\n" || !strings.Contains(r.stdout, "│ id") {
 		t.Errorf("got %+v, want a warning, the list and code 0", r)
 	}
 }

@@ -43,7 +43,7 @@ func NewConn(fd int) (*Conn, error) {
 // be closed; os.File's own Fd would make it blocking for both processes.
 func (c *Conn) FD() int { return c.fd }
 
-// Close closes the connection; a Recv that waits returns os.ErrClosed.
+// Close closes the connection; a Recv that waits returns an error.
 func (c *Conn) Close() error { return c.f.Close() }
 
 // Send sends one packet with copies of fds; the caller keeps its own. It

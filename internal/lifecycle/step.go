@@ -120,7 +120,7 @@ func (s *step) launch() {
 	s.Launch++
 	s.Live = s.Launch
 	s.Instance.Asked, s.Killed, s.Ended = false, false, false
-	s.Want = WantRunning
+	s.Want, s.Reason = WantRunning, ""
 	s.Started = s.now
 	if s.Created.IsZero() {
 		s.Created = s.now
@@ -328,7 +328,8 @@ func (s *step) adopted(alive bool) {
 		s.Gen++
 		switch {
 		case s.Ended || !alive:
-			s.Ended = true
+			s.vanished()
+			s.Killed = false // it may not have been carried out: the clock brings it again
 			s.do(Sweep{Launch: s.Live})
 		case s.Killed:
 			s.do(Kill{Launch: s.Live})
@@ -339,7 +340,7 @@ func (s *step) adopted(alive bool) {
 		s.arm(s.KillTimeout)
 	case Errored:
 		if s.Live != 0 && (s.Ended || !alive) {
-			s.Ended = true
+			s.vanished()
 			s.do(Sweep{Launch: s.Live})
 		}
 	case Stopped:
@@ -347,5 +348,13 @@ func (s *step) adopted(alive bool) {
 			s.do(Leave{})
 		}
 	case Online:
+	}
+}
+
+// vanished notes the end of a process that nobody saw end.
+func (s *step) vanished() {
+	if !s.Ended {
+		s.Ended = true
+		s.Exit = Exit{Happened: true, Unknown: true}
 	}
 }

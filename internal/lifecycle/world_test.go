@@ -49,8 +49,9 @@ type timer struct {
 
 // proc is the first process of a launch, and how many it started are left.
 type proc struct {
-	alive bool
-	left  int
+	alive  bool
+	left   int
+	killed bool
 }
 
 func newWorld(t *rapid.T, p Policy) *world {
@@ -79,10 +80,15 @@ func (w *world) step(ev Event) (changed bool) {
 	if w.in.State == Errored && w.in.Live != 0 {
 		w.order = Stop{} // it could not be killed; who had asked is told, and may ask again
 	}
-	if w.in.Live != 0 && w.known != w.in.Live {
-		w.known = 0
-	}
+	defer func() {
+		if w.in.Live != 0 && w.known != w.in.Live {
+			w.known = 0
+		}
+	}()
 	if p := w.procs[before.Live]; p != nil && w.in.Live != before.Live && (before.State != Stopping || before.Killed) {
+		if before.State == Stopping && w.known == before.Live && p.left > 0 && !p.killed && !slices.Contains(w.work, Effect(Kill{before.Live})) {
+			w.t.Fatalf("%#v: what launch %d left never was sent SIGKILL: %+v", ev, before.Live, before)
+		}
 		// What an app leaves when it exits by itself is its own business, and
 		// what SIGKILL does not end, nothing will.
 		p.left = 0
@@ -220,6 +226,9 @@ func (w *world) do(i int, obeys bool) {
 		w.mail = append(w.mail, Asked(e))
 	case Kill:
 		w.work = slices.Delete(w.work, i, i+1)
+		if p := w.procs[e.Launch]; p != nil {
+			p.killed = true
+		}
 		w.hit(e.Launch, obeys, Exit{Signal: 9})
 	case Sweep:
 		p := w.procs[e.Launch]
@@ -498,13 +507,8 @@ func (w *world) live(t *rapid.T) {
 func (w *world) late(t *rapid.T) {
 	launch := rapid.Uint64Range(1, w.in.Launch-1).Draw(t, "launch")
 	ev := rapid.SampledFrom([]Event{
-		Spawned{launch},
-		SpawnFailed{Launch: launch, Reason: "late"},
-		SpawnFailed{Launch: launch, Lasting: true},
-		Ready{launch},
-		Asked{launch},
-		Exited{launch, Exit{Code: 3}},
-		Swept{launch},
+		Spawned{launch}, SpawnFailed{Launch: launch, Reason: "late"}, SpawnFailed{Launch: launch, Lasting: true},
+		Ready{launch}, Asked{launch}, Exited{launch, Exit{Code: 3}}, Swept{launch},
 		Elapsed{Gen: rapid.Uint64Range(0, w.in.Gen-1).Draw(t, "gen")},
 	}).Draw(t, "event")
 	before := w.in

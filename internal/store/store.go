@@ -99,19 +99,14 @@ const (
 
 // Open reads the journal at path and returns the records in it, by id.
 func Open(path string, log *slog.Logger) (*Store, []Record, error) {
-	s := &Store{
-		log: log, live: map[uint64]Record{}, specs: map[*api.Spec]uint64{}, next: 1,
-		dirty: make(chan struct{}, 1),
-	}
-	r := replay{s: s, specs: map[uint64]*api.Spec{}, envs: map[uint64]*Environment{}}
-	j, damage, err := durable.OpenJournal(path, r.line)
+	s, damage, err := openJournal(path, log)
 	if errors.Is(err, durable.ErrForeign) {
 		// What nobody can read must not keep the manager away, and must not
 		// be lost: it is kept under another name.
 		aside, asideErr := durable.SetAside(path)
 		if asideErr == nil {
 			log.Error("the journal cannot be read; it is kept aside and the list begins empty", "aside", aside, "err", err)
-			j, damage, err = durable.OpenJournal(path, r.line)
+			s, damage, err = openJournal(path, log)
 		}
 	}
 	if err != nil {
@@ -123,8 +118,7 @@ func Open(path string, log *slog.Logger) (*Store, []Record, error) {
 	if damage != (durable.Damage{}) {
 		log.Warn("the journal was damaged", "path", path, "damage", damage.String())
 	}
-	s.journal = j
-	if j.Size() > smallSize { // else it is not worth the wait for the disk
+	if s.journal.Size() > smallSize { // else it is not worth the wait for the disk
 		if err := s.rewrite(); err != nil {
 			log.Error("rewrite the journal", "err", err) // the old one goes on
 		}
@@ -132,6 +126,19 @@ func Open(path string, log *slog.Logger) (*Store, []Record, error) {
 	records := slices.Collect(maps.Values(s.live))
 	slices.SortFunc(records, func(a, b Record) int { return a.ID - b.ID })
 	return s, records, nil
+}
+
+// openJournal reads a journal into a new store.
+func openJournal(path string, log *slog.Logger) (*Store, durable.Damage, error) {
+	s := &Store{
+		log: log, live: map[uint64]Record{}, specs: map[*api.Spec]uint64{}, next: 1,
+		dirty: make(chan struct{}, 1),
+	}
+	r := replay{s: s, specs: map[uint64]*api.Spec{}, envs: map[uint64]*Environment{}}
+	var damage durable.Damage
+	var err error
+	s.journal, damage, err = durable.OpenJournal(path, r.line)
+	return s, damage, err
 }
 
 // replay is the reading of a journal.
@@ -315,13 +322,9 @@ func (s *Store) rewrite() error {
 	for _, r := range s.live {
 		used[r.Inherited] = true
 	}
-	s.envs = slices.DeleteFunc(s.envs, func(e *Environment) bool { return !used[e] })
-	oldSpecs, oldRef := s.specs, s.nextRef
-	oldIDs := make([]uint64, len(s.envs))
-	for i, e := range s.envs {
-		oldIDs[i], e.id = e.id, 0
-	}
-	s.specs, s.nextRef = map[*api.Spec]uint64{}, 0
+	s.undefine()
+	s.envs = slices.Collect(maps.Keys(used)) // others are still held by those who asked for them
+	s.undefine()
 	err := s.journal.Rewrite(func(add func([]byte) error) error {
 		if err := appendEntry(add, entry{Next: s.next}); err != nil {
 			return err
@@ -333,15 +336,22 @@ func (s *Store) rewrite() error {
 		}
 		return nil
 	})
-	if err != nil { // the old file goes on, with its own numbers
-		s.specs, s.nextRef = oldSpecs, oldRef
-		for i, e := range s.envs {
-			e.id = oldIDs[i]
-		}
+	if err != nil {
+		// Nobody can tell which file goes on. Numbers only grow, so what is
+		// defined anew is right in both.
+		s.undefine()
 		return err
 	}
 	s.base = s.journal.Size()
 	return nil
+}
+
+// undefine makes the next use of every spec and environment write it anew.
+func (s *Store) undefine() {
+	s.specs = map[*api.Spec]uint64{}
+	for _, e := range s.envs {
+		e.id = 0
+	}
 }
 
 // syncEvery bounds what a power failure can take. A killed daemon loses

@@ -175,10 +175,14 @@ func (s *Supervisor) collect(in *instance) {
 // whyNot says why a process could not be started, and whether the reason will
 // last.
 func whyNot(spec *api.Spec, err error) (reason string, lasting bool) {
+	path, _ := app.Argv(spec)
+	passing := []error{syscall.EAGAIN, syscall.ENOMEM, syscall.ETXTBSY, syscall.EMFILE, syscall.ENFILE, syscall.EINTR}
+	if slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {
+		return fmt.Sprintf("start %s: %v", path, err), false
+	}
 	if _, refused := errors.AsType[*remote.RefusedError](err); !refused {
 		return err.Error(), true
 	}
-	path, _ := app.Argv(spec)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// execve(2) and chdir(2) share the errno; and a missing interpreter
@@ -197,7 +201,5 @@ func whyNot(spec *api.Spec, err error) (reason string, lasting bool) {
 	case errors.Is(err, syscall.E2BIG):
 		return "its arguments and environment are larger than the kernel allows (execve(2): E2BIG)", true
 	}
-	again := []error{syscall.EAGAIN, syscall.ENOMEM, syscall.ETXTBSY, syscall.EMFILE, syscall.ENFILE, syscall.EINTR}
-	lasting = !slices.ContainsFunc(again, func(e error) bool { return errors.Is(err, e) })
-	return fmt.Sprintf("start %s: %v", path, err), lasting
+	return fmt.Sprintf("start %s: %v", path, err), true
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -82,10 +83,13 @@ func Ensure(ctx context.Context, h home.Dir, b Binaries) (started bool, err erro
 	defer cancel()
 	for {
 		up, err := Running(ctx, h)
-		if up || err != nil {
-			return started, err
+		if up {
+			return started, nil
 		}
-		if err := h.Make(); err != nil {
+		if bad := h.Make(); bad != nil { // it says more than its socket does
+			return false, bad
+		}
+		if err != nil {
 			return false, err
 		}
 		answer, err := start(ctx, h, b)
@@ -120,6 +124,7 @@ func start(ctx context.Context, h home.Dir, b Binaries) (string, error) {
 		return "", fmt.Errorf("start the keeper: %w", err)
 	}
 	defer r.Close()
+	keepToOurselves()
 	p, err := os.StartProcess(b.Keeper,
 		[]string{"tend-keeper", "run", "--home=" + string(h), "--daemon=" + b.Daemon, "--ready-fd=3"},
 		&os.ProcAttr{
@@ -149,6 +154,18 @@ func start(ctx context.Context, h home.Dir, b Binaries) (string, error) {
 			err = errors.New("the daemon ended while it started")
 		}
 		return "", notUp(h, err, from)
+	}
+}
+
+// keepToOurselves closes on exec whatever else is open in this process: what a
+// shell had open (a lock, a pipe) would stay open in the keeper, the daemon and
+// every app, for as long as they live.
+func keepToOurselves() {
+	open, _ := os.ReadDir("/dev/fd") // without it they are inherited, as by any program
+	for _, e := range open {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -143,26 +142,41 @@ func stage(t *testing.T, kind string) (home.Dir, Binaries) {
 	return h, Binaries{Daemon: testkit.Self(t), Keeper: keeperExe}
 }
 
-// end ends what runs at a home: who serves is asked to, who does not is killed.
+// end ends what runs at a home: who serves is asked to, who does not is
+// killed. A client that gave up may have left a keeper that is just starting.
 func end(t *testing.T, h home.Dir) {
 	t.Helper()
 	c, err := net.Dial("unix", h.Socket())
 	if err == nil {
-		io.WriteString(c, "quit")
+		io.WriteString(c, "quit") //nolint:errcheck // its end is waited for
 		c.Close()
 	}
-	both := pids(t, h)
-	slices.Reverse(both) // the keeper first, or it would start another daemon
-	for _, pid := range both {
-		environ, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		if err != nil && strings.Contains(string(environ), "TEND_HOME="+string(h)) { // else the pid is another's by now
-			syscall.Kill(pid, syscall.SIGKILL)
+	testkit.WaitFor(t, soon, "everything at the home has ended", func() bool {
+		left := living(t, h)
+		for _, pid := range left {
+			if err != nil {
+				syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it may have ended
+			}
 		}
-		testkit.WaitFor(t, soon, "process "+strconv.Itoa(pid)+" has ended", func() bool {
-			got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
-			return got == pid || err != nil && syscall.Kill(pid, 0) != nil
-		})
+		return len(left) == 0
+	})
+}
+
+// living are the processes that were told of this home.
+func living(t *testing.T, h home.Dir) (found []int) {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, path := range paths {
+		// That of a process that has ended is empty.
+		if environ, err := os.ReadFile(path); err == nil && strings.Contains(string(environ), "TEND_HOME="+string(h)+"\x00") {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			found = append(found, pid)
+		}
+	}
+	return found
 }
 
 // pids are those of the daemon that was started last, and of its keeper.

@@ -265,7 +265,15 @@ func (k *Keeper) tell(kind wire.Kind, body []byte, fds ...int) {
 // The pipes are made here, so that their ends are held by two processes from
 // the beginning: whichever dies, nobody who writes them notices.
 func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
+	k.mu.Lock()
+	c, there := k.children[m.Key]
+	k.mu.Unlock()
+	if there {
+		done(c.Child, nil)
+		return
+	}
 	var fds, theirs []int
+	var names []string
 	defer func() { fdpass.CloseAll(theirs) }()
 	for n, s := range m.Slots {
 		if s != wire.SlotPipe {
@@ -276,12 +284,15 @@ func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
 			done(wire.Child{Key: m.Key}, err)
 			return
 		}
-		fds, theirs = append(fds, w, r), append(theirs, w)
+		fds, theirs, names = append(fds, w, r), append(theirs, w), append(names, wire.PipeName(m.Key, n))
 		k.mu.Lock()
-		k.put(wire.PipeName(m.Key, n), r)
+		k.put(names[len(names)-1], r)
 		k.mu.Unlock()
 	}
 	k.ask(wire.KindSpawn, m.Append(nil), fds, func(f wire.Frame, err error) {
+		if _, refused := errors.AsType[*RefusedError](err); refused {
+			k.discard(names)
+		}
 		if err != nil {
 			done(wire.Child{Key: m.Key}, err)
 			return
@@ -289,6 +300,18 @@ func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
 		c, err := wire.ParseChild(f.Body)
 		done(c, err)
 	})
+}
+
+// discard takes descriptors off our own shelf that the keeper does not have.
+func (k *Keeper) discard(names []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, name := range names {
+		if fd, ok := k.shelf[name]; ok {
+			delete(k.shelf, name)
+			fdpass.CloseAll([]int{fd})
+		}
+	}
 }
 
 // pipe makes a pipe of which the end to read does not block. That is a
