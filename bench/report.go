@@ -37,7 +37,7 @@ func (r *runner) report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Measured on %s\n\n", r.machine.began.Format(time.DateOnly))
 	fmt.Fprintf(&b, "Linux %s, %d cores%s; %s; load %s at the start.\n\n"+
-		"Medians of up to %d rounds; of apps that are counted, the worst round. \"Manager\" is all of its processes.\n\n",
+		"Made by `make bench`. Medians of up to %d rounds; of apps that are counted, the worst round. \"Manager\" is all of its processes.\n\n",
 		r.machine.kernel, r.machine.cores, r.machine.cpu, runtime.Version(), r.machine.load,
 		r.options.rounds)
 	if len(r.results.values) > 0 {

@@ -57,7 +57,7 @@ func TestArgvIsACopy(t *testing.T) {
 }
 
 func TestMerged(t *testing.T) {
-	inherited := map[string]string{"PATH": "/bin", "AWS_KEY": "a", "AWS_SECRET": "b", "HOME": "/root", "STAGE": "shell"}
+	inherited := map[string]string{"PATH": "/bin", "AWS_KEY": "a", "AWS_SECRET": "b", "HOME": "/home/u", "STAGE": "shell"}
 	for name, test := range map[string]struct {
 		own    map[string]string
 		filter *api.EnvFilter
@@ -66,9 +66,9 @@ func TestMerged(t *testing.T) {
 		"everything is inherited":        {nil, nil, inherited},
 		"its own wins":                   {map[string]string{"STAGE": "file", "NEW": ""}, &api.EnvFilter{All: true}, map[string]string{"STAGE": "file", "NEW": ""}},
 		"nothing is inherited":           {nil, &api.EnvFilter{All: true}, map[string]string{}},
-		"one of that name is left out":   {nil, &api.EnvFilter{Exact: []string{"AWS_KEY", "AW"}}, map[string]string{"PATH": "/bin", "AWS_SECRET": "b", "HOME": "/root", "STAGE": "shell"}},
+		"one of that name is left out":   {nil, &api.EnvFilter{Exact: []string{"AWS_KEY", "AW"}}, map[string]string{"PATH": "/bin", "AWS_SECRET": "b", "HOME": "/home/u", "STAGE": "shell"}},
 		"all with a part are left out":   {nil, &api.EnvFilter{Contains: []string{"WS_", "OM"}}, map[string]string{"PATH": "/bin", "STAGE": "shell"}},
-		"its own is never left out":      {map[string]string{"AWS_KEY": "own"}, &api.EnvFilter{Contains: []string{"AWS"}}, map[string]string{"PATH": "/bin", "HOME": "/root", "STAGE": "shell", "AWS_KEY": "own"}},
+		"its own is never left out":      {map[string]string{"AWS_KEY": "own"}, &api.EnvFilter{Contains: []string{"AWS"}}, map[string]string{"PATH": "/bin", "HOME": "/home/u", "STAGE": "shell", "AWS_KEY": "own"}},
 		"an empty filter filters nought": {nil, &api.EnvFilter{}, inherited},
 		"names differ by their case":     {nil, &api.EnvFilter{Exact: []string{"path"}, Contains: []string{"aws"}}, inherited},
 	} {
