@@ -507,8 +507,13 @@ func (w *world) live(t *rapid.T) {
 func (w *world) late(t *rapid.T) {
 	launch := rapid.Uint64Range(1, w.in.Launch-1).Draw(t, "launch")
 	ev := rapid.SampledFrom([]Event{
-		Spawned{launch}, SpawnFailed{Launch: launch, Reason: "late"}, SpawnFailed{Launch: launch, Lasting: true},
-		Ready{launch}, Asked{launch}, Exited{launch, Exit{Code: 3}}, Swept{launch},
+		Spawned{launch},
+		SpawnFailed{Launch: launch, Reason: "late"},
+		SpawnFailed{Launch: launch, Lasting: true},
+		Ready{launch},
+		Asked{launch},
+		Exited{launch, Exit{Code: 3}},
+		Swept{launch},
 		Elapsed{Gen: rapid.Uint64Range(0, w.in.Gen-1).Draw(t, "gen")},
 	}).Draw(t, "event")
 	before := w.in

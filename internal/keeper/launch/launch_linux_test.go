@@ -148,14 +148,14 @@ func end(t *testing.T, h home.Dir) {
 	t.Helper()
 	c, err := net.Dial("unix", h.Socket())
 	if err == nil {
-		io.WriteString(c, "quit") //nolint:errcheck // its end is waited for
+		io.WriteString(c, "quit")
 		c.Close()
 	}
 	testkit.WaitFor(t, soon, "everything at the home has ended", func() bool {
 		left := living(t, h)
 		for _, pid := range left {
 			if err != nil {
-				syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it may have ended
+				syscall.Kill(pid, syscall.SIGKILL)
 			}
 		}
 		return len(left) == 0
