@@ -167,8 +167,16 @@ func (d *daemon) serve(ctx context.Context) error {
 		Leave:      func(quit bool) { d.leave(ctx, quit, leave) },
 		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,
 	})
+	// The connection to the keeper ends last: when it does, the keeper ends
+	// whatever of us is left.
+	keeping, release := context.WithCancel(context.WithoutCancel(ctx))
+	var keeper errgroup.Group
+	keeper.Go(func() error {
+		err := d.keeper.Run(keeping)
+		leave(err) // without it nothing can go on
+		return err
+	})
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.keeper.Run(ctx) })
 	g.Go(func() error { return d.store.Run(ctx) })
 	g.Go(func() error { return d.scan.Run(ctx) })
 	g.Go(func() error { return d.logs.Run(ctx) })
@@ -188,10 +196,12 @@ func (d *daemon) serve(ctx context.Context) error {
 		d.log.Warn("write the daemon's pid file", "err", err)
 		_ = os.Remove(d.opts.Home.Pid()) // the pid of the last one would be worse than none
 	}
-	keeper, _ := d.keeper.PID()
-	d.log.Info("daemon started", "version", d.opts.Version, "pid", os.Getpid(), "keeper", keeper, "adopted", d.adopted,
+	keeperPID, _ := d.keeper.PID()
+	d.log.Info("daemon started", "version", d.opts.Version, "pid", os.Getpid(), "keeper", keeperPID, "adopted", d.adopted,
 		"took", time.Since(d.started).String())
 	err = g.Wait()
+	release()
+	_ = keeper.Wait() // it was told to
 	if cause := context.Cause(ctx); errors.Is(cause, errLeave) {
 		return errLeave
 	}
