@@ -131,6 +131,18 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 		return &errs.Error{Op: req.Act, Kind: errs.Invalid, Err: errors.New("no target was named")}
 	}
 	s.opts.Log.Info("asked to", "act", req.Act, "targets", req.Targets)
+	return s.eachTarget(req, tell, func(ids []int) []error {
+		orders := make([]order, 0, len(ids))
+		for _, id := range ids {
+			orders = append(orders, order{id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited)})
+		}
+		return s.begin(ctx, orders, req.Parallel, req.Act, tell)
+	})
+}
+
+// eachTarget does work for the instances that each target names, also after
+// one that failed, and returns the error of the whole.
+func (s *Supervisor) eachTarget(req api.ActRequest, tell func(api.Event), work func(ids []int) []error) error {
 	var failed []error
 	for _, target := range req.Targets {
 		ids, err := s.Select(target, req.Cwd)
@@ -142,11 +154,7 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 			continue
 		}
 		tell(api.Event{Kind: api.EventTarget, Act: req.Act, Target: target, IDs: ids})
-		orders := make([]order, 0, len(ids))
-		for _, id := range ids {
-			orders = append(orders, order{id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited)})
-		}
-		failed = append(failed, s.begin(ctx, orders, req.Parallel, req.Act, tell)...)
+		failed = append(failed, work(ids)...)
 	}
 	return whole(failed, len(req.Targets) == 1)
 }
@@ -210,17 +218,7 @@ func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell fun
 			Op: "send signal", On: req.Signal, Kind: errs.Invalid, Err: err, Hint: "SIGUSR2, USR2 or 12, for example",
 		}
 	}
-	var failed []error
-	for _, target := range req.Targets {
-		ids, err := s.Select(target, req.Cwd)
-		if err != nil {
-			failed = append(failed, err)
-			if len(req.Targets) > 1 {
-				tell(api.Event{Kind: api.EventInstance, Act: req.Act, Target: target, ID: -1, Error: errs.Wire(err)})
-			}
-			continue
-		}
-		tell(api.Event{Kind: api.EventTarget, Act: req.Act, Target: target, IDs: ids})
+	return s.eachTarget(req, tell, func(ids []int) (failed []error) {
 		for _, id := range ids {
 			ev := api.Event{Kind: api.EventInstance, Act: req.Act, ID: id, OK: true}
 			if err := s.signalOne(ctx, id, sig, &ev); err != nil {
@@ -229,8 +227,8 @@ func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell fun
 			}
 			tell(ev)
 		}
-	}
-	return whole(failed, len(req.Targets) == 1)
+		return failed
+	})
 }
 
 // Start puts apps into the table and starts them. An app whose name is there
