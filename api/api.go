@@ -17,6 +17,25 @@ const (
 	Cluster Mode = "cluster"
 )
 
+// Balance is how the connections to one address come to the workers of a
+// cluster app.
+type Balance string
+
+// The balances. What a worker asks for that cannot be had so (a UDP socket, a
+// unix socket under Reuseport) is shared.
+const (
+	// RoundRobin: the daemon accepts and hands each connection to the worker
+	// with the fewest under way. Even, and aware of load; it costs a few
+	// microseconds of the daemon for each connection.
+	RoundRobin Balance = "round-robin"
+	// Shared: the workers accept from one socket. The kernel picks, unevenly,
+	// and the daemon takes no part.
+	Shared Balance = "shared"
+	// Reuseport: each worker has a socket of its own (SO_REUSEPORT, socket(7)),
+	// and the kernel spreads connections over them, also to a busy one.
+	Reuseport Balance = "reuseport"
+)
+
 // State is where an instance stands, in PM2's words.
 type State string
 
@@ -57,6 +76,9 @@ type Spec struct {
 	Mode      Mode `json:"mode"`
 	// InstanceVar is the variable that holds the instance's number.
 	InstanceVar string `json:"instance_var"`
+	// Balance is for cluster mode. Empty: RoundRobin, or Shared where the app's
+	// environment has NODE_CLUSTER_SCHED_POLICY=none, as Node's own cluster.
+	Balance Balance `json:"balance,omitempty"`
 	// IncrementVar is a variable that grows by one per instance, from its
 	// value in Env, or 0.
 	IncrementVar string `json:"increment_var,omitempty"`
@@ -87,6 +109,10 @@ type Spec struct {
 	ShutdownMessage bool  `json:"shutdown_with_message,omitempty"`
 	WaitReady       bool  `json:"wait_ready,omitempty"`
 	ListenTimeout   int64 `json:"listen_timeout_ms"`
+	// DrainTimeout is how long a reload lets an old worker finish the requests
+	// that it has before it is asked to end. 0 switches draining off, and
+	// nothing of tend is loaded into the app.
+	DrainTimeout int64 `json:"drain_timeout_ms,omitempty"`
 
 	Watch *Watch `json:"watch,omitempty"`
 	Log   Log    `json:"log"`

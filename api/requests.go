@@ -1,6 +1,9 @@
 package api
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Pong answers GET /v1/ping.
 type Pong struct {
@@ -29,6 +32,8 @@ type StartRequest struct {
 	Apps      []Spec            `json:"apps"`
 	// Force adds instances even where the same script runs under the same name.
 	Force bool `json:"force,omitempty"`
+	// Reload goes over to the new Spec as ActReload does, in place of a restart.
+	Reload bool `json:"reload,omitempty"`
 	// Parallel is how many instances of one app are worked on at once; 0
 	// stands for the daemon's default.
 	Parallel int `json:"parallel,omitempty"`
@@ -39,9 +44,14 @@ const (
 	ActStart   = "start"
 	ActStop    = "stop"
 	ActRestart = "restart"
-	ActDelete  = "delete"
-	ActReset   = "reset"
-	ActSignal  = "signal"
+	// ActReload replaces each worker of a cluster app by a new one, which has
+	// to be ready before the old one is touched; one that is not ready in time,
+	// or ends, is removed, and the old one stays. Apps in fork mode are
+	// restarted, one instance after the other.
+	ActReload = "reload"
+	ActDelete = "delete"
+	ActReset  = "reset"
+	ActSignal = "signal"
 )
 
 // ActRequest is the body of POST /v1/instances: do Act to every instance
@@ -54,8 +64,11 @@ type ActRequest struct {
 	Cwd      string `json:"cwd,omitempty"`
 	Parallel int    `json:"parallel,omitempty"`
 	Signal   string `json:"signal,omitempty"` // for ActSignal: "SIGUSR2", "USR2" or "12"
+	// Force, for ActReload, gives up a reload of the instance that is under
+	// way, and begins anew. Without it a second reload is refused.
+	Force bool `json:"force,omitempty"`
 	// Inherited, when not nil, is merged over the environment that the
-	// instances inherited (restart --update-env).
+	// instances inherited (restart or reload --update-env).
 	Inherited map[string]string `json:"inherited,omitempty"`
 }
 
@@ -67,6 +80,47 @@ type ScaleRequest struct {
 	Count    int  `json:"count"`
 	Relative bool `json:"relative,omitempty"`
 }
+
+// MessageRequest is the body of POST /v1/message: send Message over the IPC
+// channel of every instance that a target names, as child_process's
+// subprocess.send does. What PM2 calls sendDataToProcessId is a Message of the
+// shape {"id", "type", "topic", "data"}. Answered by a stream of Events, one
+// EventInstance for each receiver.
+type MessageRequest struct {
+	Targets []string `json:"targets"`
+	Cwd     string   `json:"cwd,omitempty"`
+	// Message is any JSON value of at most MaxMessage bytes, but no object whose
+	// "cmd" begins with "NODE_": those are Node's own.
+	Message json.RawMessage `json:"message"`
+}
+
+// MaxMessage is the largest message to an app, in bytes: what the kernel takes
+// whole or not at all, so that no death of the daemon can cut one.
+const MaxMessage = 32 << 10
+
+// TriggerRequest is the body of POST /v1/trigger: have every instance that a
+// target names, and that registered the action (axm:action), carry it out.
+// Answered as a MessageRequest; the instances' own answers are Notices of
+// TopicReply.
+type TriggerRequest struct {
+	Targets []string `json:"targets"`
+	Cwd     string   `json:"cwd,omitempty"`
+	Action  string   `json:"action"`
+	Params  string   `json:"params,omitempty"`
+}
+
+// InputRequest is the body of POST /v1/input: write Line and a line break to
+// the standard input of every instance that a target names. Answered as a
+// MessageRequest.
+type InputRequest struct {
+	Targets []string `json:"targets"`
+	Cwd     string   `json:"cwd,omitempty"`
+	Line    string   `json:"line"` // at most MaxLine bytes
+}
+
+// MaxLine is the longest line to an app's standard input, in bytes: with its
+// line break what pipe(7) takes whole or not at all.
+const MaxLine = 4095
 
 // SaveRequest is the body of POST /v1/save.
 type SaveRequest struct {
@@ -115,6 +169,39 @@ type Event struct {
 	OK      bool   `json:"ok,omitempty"`
 	Message string `json:"message,omitempty"`
 	Error   *Error `json:"error,omitempty"`
+}
+
+// The topics of Notices, as PM2's bus names them. A message of an app that is
+// an object with "type" and "data" has its type as topic, and data alone as
+// Data.
+const (
+	// TopicProcess is a change in the life of an instance. Data is
+	// {"event": "online" | "exit" | "restart" | "stop" | "delete" | "reload" |
+	// "restart overlimit"}.
+	TopicProcess = "process:event"
+	// TopicMessage is any other message of an app; Data is the message.
+	TopicMessage = "process:msg"
+	// TopicReply is an app's answer to a trigger; Data is {"action_name",
+	// "return"}.
+	TopicReply = "axm:reply"
+	// TopicLost stands for notices that a slow reader missed; Data is
+	// {"lost": how many}.
+	TopicLost = "tend:lost"
+)
+
+// Notice is one line of GET /v1/events: something that happened, whoever asked
+// for it. ?after=SEQ begins behind a notice, also over the death of a daemon,
+// as far as the daemon's memory of the last megabyte goes; without it the
+// stream begins with what comes next. ?topic=T (repeatable) chooses.
+type Notice struct {
+	Seq       uint64          `json:"seq"` // grows by one with each, over all topics
+	At        int64           `json:"at_ms"`
+	Topic     string          `json:"topic"`
+	ID        int             `json:"id"` // of the instance
+	Name      string          `json:"name"`
+	Namespace string          `json:"namespace"`
+	UniqueID  string          `json:"unique_id,omitempty"` // of the launch
+	Data      json.RawMessage `json:"data"`
 }
 
 // Error is how a failure travels. Status codes of HTTP follow Kind.

@@ -14,11 +14,15 @@ import (
 
 // Argv is what an instance of s is started as: the program's path and its
 // arguments, argv[0] included.
-func Argv(s *api.Spec) (path string, argv []string) {
+func Argv(s *api.Spec, l Launch) (path string, argv []string) {
 	if s.Interpreter == "" {
 		return s.Script, append([]string{s.Script}, s.Args...)
 	}
-	argv = append([]string{s.Interpreter}, s.InterpreterArgs...)
+	argv = []string{s.Interpreter}
+	if l.Preload != "" {
+		argv = append(argv, "--require="+l.Preload)
+	}
+	argv = append(argv, s.InterpreterArgs...)
 	argv = append(argv, s.Script)
 	return s.Interpreter, append(argv, s.Args...)
 }
@@ -52,6 +56,39 @@ type Launch struct {
 	UniqueID  string // new for each launch
 	Restarts  int
 	Instances int // how many the app has
+	// ChannelFD is the descriptor that is the IPC channel of the process; 0:
+	// it has none.
+	ChannelFD int
+	// Worker is what cluster.worker.id is in a worker of a cluster: never 0, and
+	// never given twice.
+	Worker uint64
+	// Preload is the path of a script that node loads before the app; "": none.
+	Preload string
+}
+
+// Channelled tells whether the instances of s get an IPC channel: programs
+// that are known to speak over it, and whoever wants to be heard over it.
+func Channelled(s *api.Spec) bool {
+	return s.Mode == api.Cluster || IsNode(s.Interpreter) || s.WaitReady || s.ShutdownMessage ||
+		slices.Contains([]string{"bun", "deno"}, filepath.Base(s.Interpreter))
+}
+
+// IsNode tells whether a program is Node.js, whose cluster module cluster mode
+// is for. nodejs is Debian's old name for it.
+func IsNode(interpreter string) bool {
+	base := filepath.Base(interpreter)
+	return base == "node" || base == "nodejs" || strings.HasPrefix(base, "node-") || strings.HasPrefix(base, "node@")
+}
+
+// BalanceOf is how the connections of an app in cluster mode are spread.
+func BalanceOf(s *api.Spec, inherited map[string]string) api.Balance {
+	switch {
+	case s.Balance != "":
+		return s.Balance
+	case Merged(s, inherited)["NODE_CLUSTER_SCHED_POLICY"] == "none":
+		return api.Shared
+	}
+	return api.RoundRobin
 }
 
 // Environ is the environment of a process as execve(2) takes it, sorted. PM2
@@ -78,6 +115,18 @@ func Environ(s *api.Spec, inherited map[string]string, h home.Dir, f Files, l La
 	env["unique_id"] = l.UniqueID
 	if s.InstanceVar != "" {
 		env[s.InstanceVar] = strconv.Itoa(l.Index)
+	}
+	// What Node's child_process and cluster tell a child (node-ipc: they take
+	// them out of its process.env again). Of whoever started us they mean
+	// nothing here.
+	for _, k := range []string{"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"} {
+		delete(env, k)
+	}
+	if l.ChannelFD != 0 {
+		env["NODE_CHANNEL_FD"], env["NODE_CHANNEL_SERIALIZATION_MODE"] = strconv.Itoa(l.ChannelFD), "json"
+	}
+	if l.Worker != 0 {
+		env["NODE_UNIQUE_ID"] = strconv.FormatUint(l.Worker, 10)
 	}
 	out := make([]string, 0, len(env))
 	for k, v := range env {

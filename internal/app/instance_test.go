@@ -35,7 +35,7 @@ func TestArgv(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path, argv := Argv(&test.spec)
+			path, argv := Argv(&test.spec, Launch{})
 			if path != test.path || !cmp.Equal(argv, test.argv) {
 				t.Errorf("%s %q, want %s %q", path, argv, test.path, test.argv)
 			}
@@ -46,11 +46,11 @@ func TestArgv(t *testing.T) {
 // TestArgvIsACopy: every launch builds on the same Spec, which never changes.
 func TestArgvIsACopy(t *testing.T) {
 	s := &api.Spec{Script: "/a", Interpreter: "/sh", InterpreterArgs: slices.Grow([]string{"-c"}, 8), Args: slices.Grow([]string{"1"}, 8)}
-	_, argv := Argv(s)
+	_, argv := Argv(s, Launch{})
 	for i := range argv {
 		argv[i] = "changed"
 	}
-	_, again := Argv(s)
+	_, again := Argv(s, Launch{})
 	if want := []string{"/sh", "-c", "/a", "1"}; !cmp.Equal(again, want) {
 		t.Errorf("%q, want %q", again, want)
 	}

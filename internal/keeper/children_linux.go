@@ -70,14 +70,14 @@ func (k *Keeper) answerSpawn(id uint64, c *child) {
 }
 
 // slots finds what a new process gets as descriptors 0, 1, 2, ... among fds,
-// and the ends of its pipes that are read, by the number of the descriptor.
+// and the other ends of its pipes, by the number of the descriptor.
 func slots(list []wire.Slot, fds []int, null int) (files []uintptr, pipes map[int]int, err error) {
 	pipes = map[int]int{}
 	for n, s := range list {
 		switch {
 		case s == wire.SlotNull:
 			files = append(files, uintptr(null))
-		case s == wire.SlotPipe && len(fds) >= 2:
+		case s <= wire.SlotChannel && len(fds) >= 2:
 			files = append(files, uintptr(fds[0]))
 			pipes[n] = fds[1]
 			fds = fds[2:]

@@ -104,13 +104,12 @@ func (s *Supervisor) launch(r *store.Record, files app.Files) (wire.Spawn, error
 	if err != nil {
 		return wire.Spawn{}, fmt.Errorf("describe the app for the keeper: %w", err)
 	}
-	path, argv := app.Argv(r.Spec)
+	l := app.Launch{ID: r.ID, Index: r.Index, UniqueID: r.Key, Restarts: r.Life.Restarts, Instances: r.Spec.Instances}
+	path, argv := app.Argv(r.Spec, l)
 	m := wire.Spawn{
 		Key: r.Key, Path: path, Argv: argv, Dir: r.Spec.Cwd, Tag: t,
 		Slots: []wire.Slot{wire.SlotNull, wire.SlotPipe, wire.SlotPipe},
-		Env: app.Environ(r.Spec, r.Inherited.Vars, s.opts.Home, files, app.Launch{
-			ID: r.ID, Index: r.Index, UniqueID: r.Key, Restarts: r.Life.Restarts, Instances: r.Spec.Instances,
-		}),
+		Env:   app.Environ(r.Spec, r.Inherited.Vars, s.opts.Home, files, l),
 	}
 	if r.Spec.UID != nil {
 		m.AsUser, m.UID = true, uint32(*r.Spec.UID) //nolint:gosec // validated
@@ -175,7 +174,7 @@ func (s *Supervisor) collect(in *instance) {
 // whyNot says why a process could not be started, and whether the reason will
 // last.
 func whyNot(spec *api.Spec, err error) (reason string, lasting bool) {
-	path, _ := app.Argv(spec)
+	path, _ := app.Argv(spec, app.Launch{})
 	passing := []error{syscall.EAGAIN, syscall.ENOMEM, syscall.ETXTBSY, syscall.EMFILE, syscall.ENFILE, syscall.EINTR}
 	if slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {
 		return fmt.Sprintf("start %s: %v", path, err), false

@@ -41,13 +41,17 @@ type Slot uint8
 const (
 	SlotNull Slot = 0 // /dev/null
 	// SlotPipe is a pipe that the process writes. The frame carries both its
-	// ends, the one to write first; the keeper puts the one to read on the
-	// shelf as PipeName(key, n).
+	// ends, that of the process first; the keeper puts the other one on the
+	// shelf as PipeName(key, n). The same holds of those that follow.
 	SlotPipe Slot = 1
+	// SlotInput is a pipe that the process reads.
+	SlotInput Slot = 2
+	// SlotChannel is a stream socket, both ways.
+	SlotChannel Slot = 3
 )
 
-// PipeName is the name on the shelf of the pipe that process key has as
-// descriptor n.
+// PipeName is the name on the shelf of our end of the pipe, or the socket, that
+// process key has as descriptor n.
 func PipeName(key string, n int) string { return key + "/" + string(rune('0'+n)) }
 
 // Spawn asks for a process. A key that is known already is not started a
