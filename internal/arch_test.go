@@ -39,12 +39,12 @@ var layers = [][]string{
 	{"api"},
 	{"client", "internal/errs"}, // public, and the words for failures
 	{
-		"internal/units", "internal/fdpass", "internal/durable", "internal/home", "internal/fanout",
-		"internal/axon",
+		"internal/units", "internal/fdpass", "internal/durable", "internal/home", "internal/epoll",
+		"internal/listen", "internal/fanout", "internal/axon",
 	},
 	{"internal/app", "internal/lifecycle", "internal/plan", "internal/pm2env"},
 	{
-		"internal/keeper", "internal/nodeipc", "internal/listen", "internal/logs", "internal/sysinfo",
+		"internal/keeper", "internal/nodeipc", "internal/logs", "internal/sysinfo",
 		"internal/watch", "internal/cron", "internal/probe", "internal/config",
 	},
 	{"internal/store"},

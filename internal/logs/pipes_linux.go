@@ -4,23 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/internal/epoll"
 )
 
 // pipes waits for pipes to have something to read, and reads them.
-//
-// All of them are in one epoll, and that is in the runtime's own: waiting for
-// a thousand quiet pipes is one parked goroutine, and no thread.
 type pipes struct {
-	epoll  *os.File
-	conn   syscall.RawConn
-	poll   func(fd uintptr) bool // kept, as a closure for each wait would be an allocation
-	events [128]unix.EpollEvent
-	err    error
-	ready  []int
+	*epoll.Set
+
+	ready []int
 
 	// tee(2) puts what a pipe holds into the spare pipe as well, without
 	// taking it out. The spare pipe is empty between any two calls.
@@ -41,76 +36,35 @@ func newPipes() (*pipes, error) {
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
 	p.spareRead, p.spareWrite = spare[0], spare[1]
-	if err := p.openEpoll(); err != nil {
+	if p.Set, err = epoll.New(); err != nil {
 		p.closeSpare()
-		return nil, fmt.Errorf("make epoll: %w", err)
+		return nil, err
 	}
 	return p, nil
 }
 
-func (p *pipes) openEpoll() error {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return err
-	}
-	// Only a descriptor that does not block is given to the runtime's poller.
-	if err := unix.SetNonblock(fd, true); err != nil {
-		_ = unix.Close(fd)
-		return err
-	}
-	p.epoll = os.NewFile(uintptr(fd), "epoll")
-	if p.conn, err = p.epoll.SyscallConn(); err != nil {
-		_ = p.epoll.Close()
-		return err
-	}
-	p.poll = func(fd uintptr) bool {
-		var n int
-		n, p.err = unix.EpollWait(int(fd), p.events[:], 0)
-		if errors.Is(p.err, unix.EINTR) {
-			n, p.err = 0, nil
-		}
-		p.ready = p.ready[:0]
-		for _, e := range p.events[:max(n, 0)] {
-			p.ready = append(p.ready, int(e.Fd))
-		}
-		return n > 0 || p.err != nil
-	}
-	return nil
-}
-
 // add begins to wait for a pipe.
-func (p *pipes) add(fd int) error {
-	return p.control(unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
-}
+func (p *pipes) add(fd int) error { return p.Add(fd, unix.EPOLLIN) }
 
 // remove ends the wait for a pipe.
-func (p *pipes) remove(fd int) { _ = p.control(unix.EPOLL_CTL_DEL, fd, nil) }
-
-func (p *pipes) control(op, fd int, event *unix.EpollEvent) error {
-	var err error
-	if cerr := p.conn.Control(func(epoll uintptr) { err = unix.EpollCtl(int(epoll), op, fd, event) }); cerr != nil {
-		return cerr
-	}
-	return err
-}
+func (p *pipes) remove(fd int) { p.Remove(fd) }
 
 // until is the time at which the next wait ends at the latest; zero: never. It
 // forgets interrupts.
-func (p *pipes) until(t time.Time) { _ = p.epoll.SetReadDeadline(t) }
+func (p *pipes) until(t time.Time) { p.Until(t) }
 
 // interrupt ends the wait, now or as soon as it begins.
-func (p *pipes) interrupt() { _ = p.epoll.SetReadDeadline(time.Unix(1, 0)) }
+func (p *pipes) interrupt() { p.Interrupt() }
 
 // wait waits for pipes that can be read, or have no writer, and gives their
 // descriptors: none, if it was interrupted.
 func (p *pipes) wait() ([]int, error) {
-	if err := p.conn.Read(p.poll); err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, nil
-		}
-		return nil, err
+	events, err := p.Wait()
+	p.ready = p.ready[:0]
+	for _, e := range events {
+		p.ready = append(p.ready, int(e.Fd))
 	}
-	return p.ready, p.err
+	return p.ready, err
 }
 
 // rest gives the apps a moment to write more. An app that writes line by line
@@ -176,7 +130,7 @@ func (p *pipes) held(fd int) int {
 }
 
 func (p *pipes) close() {
-	_ = p.epoll.Close()
+	_ = p.Close()
 	p.closeSpare()
 }
 

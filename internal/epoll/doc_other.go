@@ -1,0 +1,4 @@
+//go:build !linux
+
+// Package epoll is for Linux alone.
+package epoll
