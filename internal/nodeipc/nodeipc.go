@@ -35,6 +35,8 @@ type Channel struct {
 	Group   string
 	Slot    int // number of the worker in its group: who takes its place has the same
 	Balance api.Balance
+	// Preloaded: the process has loaded what InstallPreload installs.
+	Preloaded bool
 }
 
 // Source is what a Notice says of an instance.
