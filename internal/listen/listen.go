@@ -26,6 +26,12 @@ type Address struct {
 	ReuseAddr bool // for UDP: SO_REUSEADDR. TCP has it always
 	Reuseport bool // SO_REUSEPORT
 	Backlog   int  // of listen(2); 0 or less: 511, as Node
+	// As is who touches the file system for a unix socket; nil: us.
+	As *User
 	// Readable and Writable give everybody these rights to a unix socket.
 	Readable, Writable bool
 }
+
+// User is in whose name a file is made or removed: a daemon that is root must
+// not do for an app of another user what that user may not.
+type User struct{ UID, GID int }

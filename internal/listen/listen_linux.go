@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,8 @@ const defaultBacklog = 511
 func Open(a Address) (fd int, err error) {
 	switch {
 	case a.Kind == Unix:
-		return openUnix(a)
+		err = a.As.do(func() (err error) { fd, err = openUnix(a); return err })
+		return fd, err
 	case a.Host != "":
 		return openInet(a, a.Host)
 	}
@@ -121,7 +123,7 @@ func openUnix(a Address) (fd int, err error) {
 	}
 	defer closeUnless(&err, fd)
 	err = atPath(a.Path, func(to *unix.SockaddrUnix) error { return unix.Bind(fd, to) })
-	if errors.Is(err, unix.EADDRINUSE) && removeDead(a.Path) {
+	if errors.Is(err, unix.EADDRINUSE) && removeDead(a) {
 		err = atPath(a.Path, func(to *unix.SockaddrUnix) error { return unix.Bind(fd, to) })
 	}
 	if err != nil {
@@ -157,13 +159,14 @@ func atPath(path string, f func(to *unix.SockaddrUnix) error) error {
 // removeDead removes a socket of ours that nobody listens on any more: a
 // manager that was killed together with its keeper leaves them behind, and an
 // app could never listen there again.
-func removeDead(path string) bool {
+func removeDead(a Address) bool {
+	path := a.Path
 	fi, err := os.Lstat(path)
 	if err != nil || fi.Mode().Type() != fs.ModeSocket {
 		return false
 	}
 	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil || int(st.Uid) != os.Geteuid() {
+	if unix.Lstat(path, &st) != nil || int(st.Uid) != a.As.id() {
 		return false
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -219,4 +222,40 @@ func Taken(a Address) error {
 		err = unix.Close(fd)
 	}
 	return err
+}
+
+// Remove removes the file of a unix socket, where it is one.
+func Remove(path string, as *User) error {
+	return as.do(func() error {
+		fi, err := os.Lstat(path)
+		if err != nil || fi.Mode().Type() != fs.ModeSocket {
+			return err // something else took its place: not ours
+		}
+		return os.Remove(path)
+	})
+}
+
+// do does f with the rights that the user has in the file system. They belong
+// to the thread (setfsuid(2)).
+func (u *User) do(f func() error) error {
+	if u == nil || u.UID == os.Geteuid() {
+		return f()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	gid, _ := unix.SetfsgidRetGid(u.GID)
+	defer unix.SetfsgidRetGid(gid) //nolint:errcheck // it cannot fail, and tells no failure
+	uid, _ := unix.SetfsuidRetUid(u.UID)
+	defer unix.SetfsuidRetUid(uid)                       //nolint:errcheck // as above
+	if now, _ := unix.SetfsuidRetUid(-1); now != u.UID { // which tells who it is
+		return unix.EPERM
+	}
+	return f()
+}
+
+func (u *User) id() int {
+	if u == nil {
+		return os.Geteuid()
+	}
+	return u.UID
 }

@@ -28,6 +28,7 @@ type shared struct {
 	quote []byte // key, as JSON
 	kind  listen.Kind
 	path  string // of a unix socket
+	as    *listen.User
 	data  json.RawMessage
 	name  *sockname // what it is bound to; nil for unix sockets
 	// sockets are one, or with Reuseport one for each slot.
@@ -142,6 +143,7 @@ func (l *loop) share(c *channel, q query, seq uint64) (*shared, error) {
 	if known >= 0 && (c.notes.Keys[known].Index != q.index || c.notes.Keys[known].Seq != seq) {
 		return nil, syscall.EADDRINUSE // it listens there itself; only the daemon before us can have answered this very query
 	}
+	q.address.As = c.As
 	g := l.group(c.Group)
 	s := g.shared[q.key]
 	if s == nil {
@@ -167,7 +169,7 @@ func (l *loop) share(c *channel, q query, seq uint64) (*shared, error) {
 
 func (l *loop) newShared(g *group, key string, a listen.Address) *shared {
 	quote, _ := json.Marshal(key) // a string
-	return &shared{group: g, key: key, quote: quote, kind: a.Kind, path: a.Path, data: json.RawMessage("null")}
+	return &shared{group: g, key: key, quote: quote, kind: a.Kind, path: a.Path, as: a.As, data: json.RawMessage("null")}
 }
 
 // join makes a worker one of those who listen.
@@ -274,6 +276,7 @@ func (l *loop) rejoin(c *channel) {
 		if string(s.data) == "null" && n.Data != nil {
 			s.data = n.Data
 		}
+		s.as = c.As
 		s.join(c)
 		l.settle(s)
 	}
@@ -383,7 +386,7 @@ func (l *loop) unbind(s *shared) {
 	s.sockets, s.members = nil, nil
 	delete(s.group.shared, s.key)
 	if s.path != "" {
-		if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := listen.Remove(s.path, s.as); err != nil && !errors.Is(err, os.ErrNotExist) {
 			l.opts.Log.Warn("remove a unix socket", "app", s.group.name, "err", err)
 		}
 	}

@@ -101,6 +101,11 @@ func (l *loop) fly(f *flight, to *channel) {
 	f.tried = append(f.tried, to)
 	to.flights = append(to.flights, f)
 	l.text = appendNewconn(l.text[:0], string(f.of.quote), f.seq)
+	p := parcel{line: l.text, fd: f.fd, flight: f}
+	if len(to.out) == 0 && to.maySend(&p) && l.write(to, &p) == nil {
+		to.wrote(&p) // as nearly always
+		return
+	}
 	l.put(to, &parcel{line: slices.Clone(l.text), fd: f.fd, flight: f})
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tend/api"
+	"tend/internal/listen"
 )
 
 // ChannelSlot is the descriptor of a process that its channel is, and what
@@ -35,6 +36,7 @@ type Channel struct {
 	Group   string
 	Slot    int // number of the worker in its group: who takes its place has the same
 	Balance api.Balance
+	As      *listen.User // who the process runs as, where that is not us
 	// Preloaded: the process has loaded what InstallPreload installs.
 	Preloaded bool
 }
