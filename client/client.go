@@ -116,16 +116,20 @@ func (c *Client) FlushLogs(ctx context.Context, targets []string) error {
 	}{targets}, nil)
 }
 
-// get is tried a second time when the connection breaks: a daemon that is being
-// replaced leaves the socket open, and its successor answers.
 func (c *Client) get(ctx context.Context, path string, v url.Values, into any) error {
-	try := func() error {
+	return c.again(ctx, func() error {
 		res, err := c.do(ctx, http.MethodGet, path, v, nil)
 		if err != nil {
 			return err
 		}
 		return c.decode(ctx, res, into)
-	}
+	})
+}
+
+// again tries what changes nothing a second time when the connection breaks: a
+// daemon that is being replaced leaves the socket open, and its successor
+// answers.
+func (c *Client) again(ctx context.Context, try func() error) error {
 	err := try()
 	if errors.Is(err, ErrBroken) && ctx.Err() == nil {
 		err = try()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"tend/api"
@@ -45,22 +46,15 @@ func (c *Client) stream(ctx context.Context, path string, body any, each func(ap
 		return err
 	}
 	defer res.Body.Close()
-	lines := bufio.NewScanner(res.Body)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
-		if len(lines.Bytes()) == 0 {
-			continue
-		}
+	for events := newLines(res.Body); ; {
 		var ev api.Event
-		if err := json.Unmarshal(lines.Bytes(), &ev); err != nil {
-			if lines.Scan() {
-				return fmt.Errorf("read an event: %w", err)
-			}
-			return c.lost(ctx, lines.Err()) // a daemon that died leaves a torn last line
+		if err := events.next(&ev); errors.Is(err, errCut) {
+			return c.lost(ctx, err)
+		} else if err != nil {
+			return err
 		}
 		if ev.Kind == api.EventDone {
-			for lines.Scan() { // a daemon that was told to end has left when the stream ends
-			}
+			events.drain() // a daemon that was told to end has left when the stream ends
 			if ev.Error != nil {
 				return ev.Error
 			}
@@ -70,11 +64,47 @@ func (c *Client) stream(ctx context.Context, path string, body any, each func(ap
 			each(ev)
 		}
 	}
-	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+}
+
+// lines are a body of one JSON value a line.
+type lines struct{ scan *bufio.Scanner }
+
+// errCut tells that a body ended, or its connection did.
+var errCut = errors.New("the stream was cut")
+
+func newLines(body io.Reader) *lines {
+	l := &lines{scan: bufio.NewScanner(body)}
+	l.scan.Buffer(nil, maxLine)
+	return l
+}
+
+// next reads a line into v.
+func (l *lines) next(v any) error {
+	for l.scan.Scan() {
+		if len(l.scan.Bytes()) == 0 {
+			continue
+		}
+		err := json.Unmarshal(l.scan.Bytes(), v)
+		if err != nil && l.scan.Scan() {
+			return fmt.Errorf("read an event: %w", err)
+		}
+		if err != nil {
+			return l.cut() // a daemon that died leaves a torn last line
+		}
+		return nil
+	}
+	if errors.Is(l.scan.Err(), bufio.ErrTooLong) {
 		return &api.Error{
 			Op: "read", On: "an event", Kind: "internal",
 			Message: fmt.Sprintf("it is longer than %d bytes", maxLine),
 		}
 	}
-	return c.lost(ctx, lines.Err())
+	return l.cut()
+}
+
+func (l *lines) cut() error { return errors.Join(errCut, l.scan.Err()) }
+
+func (l *lines) drain() {
+	for l.scan.Scan() {
+	}
 }

@@ -24,6 +24,7 @@ import (
 	"tend/api"
 	"tend/internal/durable"
 	"tend/internal/errs"
+	"tend/internal/fanout"
 	"tend/internal/home"
 	"tend/internal/httpapi"
 	"tend/internal/keeper/remote"
@@ -100,6 +101,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer d.store.Close()
+	defer d.notices.Close()
 	err = d.serve(ctx)
 	if errors.Is(err, errLeave) {
 		return nil
@@ -119,6 +121,7 @@ type daemon struct {
 	store      *store.Store
 	scan       *sysinfo.Scanner
 	logs       *logs.Collector
+	notices    *fanout.Ring
 	supervisor *supervisor.Supervisor
 	sampler    *sampler
 }
@@ -138,6 +141,10 @@ func (d *daemon) open() error {
 	d.adopted = len(inv.Children)
 	var records []store.Record
 	d.store, records, err = store.Open(h.Journal(), d.log)
+	if err != nil {
+		return err
+	}
+	d.notices, err = d.openNotices()
 	if err != nil {
 		return err
 	}
@@ -162,7 +169,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return err
 	}
 	server := httpapi.New(httpapi.Options{
-		Supervisor: d.supervisor, Log: d.log, Ping: d.pong, Fresh: d.sampler.fresh,
+		Supervisor: d.supervisor, Notices: d.notices, Log: d.log, Ping: d.pong, Fresh: d.sampler.fresh,
 		Update:     d.update,
 		Leave:      func(quit bool) { d.leave(ctx, quit, leave) },
 		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,

@@ -16,12 +16,14 @@ import (
 
 	"tend/api"
 	"tend/internal/errs"
+	"tend/internal/fanout"
 	"tend/internal/supervisor"
 )
 
 // Options are what the handlers call.
 type Options struct {
 	Supervisor *supervisor.Supervisor
+	Notices    *fanout.Ring
 	Log        *slog.Logger
 	Ping       func() api.Pong
 	// Fresh waits, within bounds, until every process was measured once.
@@ -71,6 +73,7 @@ func New(opts Options) *Server {
 		{"GET", "/ping", owner, s.ping},
 		{"GET", "/instances", owner, s.list},
 		{"POST", "/instances", owner, s.act},
+		{"GET", "/events", owner, s.events},
 		{"POST", "/apps", owner, s.start},
 		{"POST", "/scale", owner, s.scale},
 		{"POST", "/save", owner, s.save},

@@ -26,6 +26,7 @@ import (
 	"tend/api"
 	"tend/internal/app"
 	"tend/internal/errs"
+	"tend/internal/fanout"
 	"tend/internal/home"
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
@@ -116,6 +117,9 @@ type daemon struct {
 	k      *keeper
 	logs   *logs.Collector
 
+	notices *fanout.Ring
+	stop    func()
+
 	mu      sync.Mutex
 	left    []bool              // what Leave was called with
 	updates []api.UpdateRequest // and Update
@@ -144,6 +148,7 @@ func serve(t *testing.T, n int) *daemon {
 	d := &daemon{t: t, home: h, socket: h.Socket(), Client: over(h.Socket())}
 	d.k = &keeper{pid: firstPid, live: map[string]int{}, hold: make(chan struct{})}
 	close(d.k.hold)
+	d.notices = ring(t, log)
 	d.logs = logs.NewCollector(log, func(string) {})
 	scan := sysinfo.NewScanner()
 	d.s, err = supervisor.New(supervisor.Options{
@@ -154,7 +159,7 @@ func serve(t *testing.T, n int) *daemon {
 	}
 	d.k.s = d.s
 	server := New(Options{
-		Supervisor: d.s, Log: log, Fresh: func(context.Context) {},
+		Supervisor: d.s, Notices: d.notices, Log: log, Fresh: func(context.Context) {},
 		Ping:       func() api.Pong { return api.Pong{Version: "v9", PID: 42} },
 		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,
 		Leave: func(quit bool) {
@@ -184,9 +189,9 @@ func serve(t *testing.T, n int) *daemon {
 			}
 		})
 	}
+	d.stop = func() { cancel(); running.Wait() }
 	t.Cleanup(func() {
-		cancel()
-		running.Wait()
+		d.stop()
 		d.CloseIdleConnections()
 		st.Close()
 	})
@@ -391,7 +396,7 @@ func TestLogRoutes(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	d := serve(t, 1)
 	for path, method := range map[string]string{
-		"/v1/ping": "POST", "/v1/instances": "DELETE", "/v1/apps": "GET", "/v1/scale": "GET", "/v1/save": "GET",
+		"/v1/ping": "POST", "/v1/instances": "DELETE", "/v1/events": "POST", "/v1/apps": "GET", "/v1/scale": "GET", "/v1/save": "GET",
 		"/v1/resurrect": "GET", "/v1/kill": "GET", "/v1/update": "GET", "/v1/logs/reload": "GET", "/v1/logs/flush": "PUT",
 	} {
 		if status, text := d.call(method, path, nil); status != http.StatusMethodNotAllowed {

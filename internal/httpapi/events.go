@@ -1,0 +1,92 @@
+package httpapi
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"tend/api"
+	"tend/internal/errs"
+)
+
+// noticeBuffer is how much of a flood of notices is written at once.
+const noticeBuffer = 16 << 10
+
+// events streams notices until the client or the daemon goes. A client that is
+// slower than they come loses some, and is told so; one that does not read at
+// all is cut off.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	after, err := seqOf(q.Get("after"))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	notices := s.opts.Notices.Reader(after)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := timely{ResponseWriter: w, control: http.NewResponseController(w)}
+	buffer := bufio.NewWriterSize(out, noticeBuffer)
+	enc := json.NewEncoder(buffer)
+	enc.SetEscapeHTML(false) // Data as it is
+	// The header goes out at once: whoever has it sees what comes from now on.
+	for err := out.flush(); err == nil; {
+		if buffer.Buffered() > 0 && !notices.Behind() {
+			if buffer.Flush() != nil || out.flush() != nil {
+				return
+			}
+		}
+		var n api.Notice
+		if n, err = notices.Next(r.Context()); err != nil {
+			return
+		}
+		if wanted(q["topic"], n.Topic) {
+			err = enc.Encode(n)
+		}
+	}
+}
+
+// seqOf reads the number of a notice; none is no error.
+func seqOf(text string) (*uint64, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // no number is one of the answers
+	}
+	seq, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return nil, &errs.Error{
+			Op: "read", On: "after", Kind: errs.Invalid, Err: fmt.Errorf("%q is no number of a notice", text),
+			Hint: "it is the seq of the last notice that was seen",
+		}
+	}
+	return &seq, nil
+}
+
+// wanted tells whether a reader that chose topics sees one: without a choice it
+// sees all, and what it missed it is told in any case.
+func wanted(topics []string, topic string) bool {
+	return len(topics) == 0 || topic == api.TopicLost || slices.Contains(topics, topic)
+}
+
+// timely gives every write a deadline of its own.
+type timely struct {
+	http.ResponseWriter
+
+	control *http.ResponseController
+}
+
+func (t timely) Write(b []byte) (int, error) {
+	if err := t.control.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
+		return 0, err
+	}
+	return t.ResponseWriter.Write(b)
+}
+
+func (t timely) flush() error {
+	if err := t.control.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
+		return err
+	}
+	return t.control.Flush()
+}
