@@ -7,10 +7,12 @@ import (
 	"tend/api"
 )
 
-// The defaults of PM2 (pm2-surface 2.3), in milliseconds.
+// The defaults of PM2 (pm2-surface 2.3), and of what PM2 does not have, in
+// milliseconds.
 const (
 	defaultKillTimeout   = 1600
 	defaultListenTimeout = 3000
+	defaultDrainTimeout  = 5000
 	defaultMinUptime     = 1000
 	defaultMaxRestarts   = 16
 )
@@ -29,6 +31,7 @@ func Default() api.Spec {
 		StopSignal:    "SIGINT",
 		KillTimeout:   defaultKillTimeout,
 		ListenTimeout: defaultListenTimeout,
+		DrainTimeout:  defaultDrainTimeout,
 		TreeKill:      true,
 	}
 }

@@ -22,7 +22,11 @@ func Argv(s *api.Spec, l Launch) (path string, argv []string) {
 	if l.Preload != "" {
 		argv = append(argv, "--require="+l.Preload)
 	}
-	argv = append(argv, s.InterpreterArgs...)
+	if IsNode(s.Interpreter) {
+		argv = append(argv, inspectorArgs(s.InterpreterArgs, l)...)
+	} else {
+		argv = append(argv, s.InterpreterArgs...)
+	}
 	argv = append(argv, s.Script)
 	return s.Interpreter, append(argv, s.Args...)
 }
@@ -64,6 +68,7 @@ type Launch struct {
 	Worker uint64
 	// Preload is the path of a script that node loads before the app; "": none.
 	Preload string
+	Alt     bool // the other of the two places that a reload goes between
 }
 
 // Channelled tells whether the instances of s get an IPC channel: programs

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -67,8 +68,15 @@ func Validate(s *api.Spec) error {
 	if s.Instances < 1 || s.Instances > maxInstances {
 		bad("instances: %d is not between 1 and %d", s.Instances, maxInstances)
 	}
-	if s.Mode != api.Fork && s.Mode != api.Cluster {
+	switch {
+	case s.Mode != api.Fork && s.Mode != api.Cluster:
 		bad("exec_mode: %q is neither fork nor cluster", s.Mode)
+	case s.Mode == api.Cluster && !IsNode(s.Interpreter):
+		bad("exec_mode: %s cannot run in cluster mode, which needs Node's own cluster protocol; run it with exec_mode fork",
+			filepath.Base(cmp.Or(s.Interpreter, s.Script)))
+	}
+	if !slices.Contains([]api.Balance{"", api.RoundRobin, api.Shared, api.Reuseport}, s.Balance) {
+		bad("balance: %q is none of round-robin, shared and reuseport", s.Balance)
 	}
 	for _, f := range []struct {
 		name  string
@@ -81,6 +89,7 @@ func Validate(s *api.Spec) error {
 		{"max_memory_restart", s.MaxMemory},
 		{"kill_timeout", s.KillTimeout},
 		{"listen_timeout", s.ListenTimeout},
+		{"drain_timeout", s.DrainTimeout},
 	} {
 		if f.value < 0 {
 			bad("%s: %d is negative", f.name, f.value)

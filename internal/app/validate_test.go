@@ -48,17 +48,29 @@ func TestValidate(t *testing.T) {
 		"less than no instance":      {func(s *api.Spec) { s.Instances = -1 }, "instances: -1 is not between 1 and 10000"},
 		"a slip of the finger":       {func(s *api.Spec) { s.Instances = 10_001 }, "instances: 10001 is not between 1 and 10000"},
 		"the most instances":         {func(s *api.Spec) { s.Instances = 10_000 }, ""},
-		"cluster":                    {func(s *api.Spec) { s.Mode = api.Cluster }, ""},
-		"another mode":               {func(s *api.Spec) { s.Mode = "fork_mode" }, `exec_mode: "fork_mode" is neither fork nor cluster`},
-		"max_restarts below 0":       {func(s *api.Spec) { s.MaxRestarts = -1 }, "max_restarts: -1 is negative"},
-		"min_uptime below 0":         {func(s *api.Spec) { s.MinUptime = -1 }, "min_uptime: -1 is negative"},
-		"restart_delay below 0":      {func(s *api.Spec) { s.RestartDelay = -1 }, "restart_delay: -1 is negative"},
-		"backoff below 0":            {func(s *api.Spec) { s.Backoff = -1 }, "exp_backoff_restart_delay: -1 is negative"},
-		"max_memory below 0":         {func(s *api.Spec) { s.MaxMemory = -1 }, "max_memory_restart: -1 is negative"},
-		"kill_timeout below 0":       {func(s *api.Spec) { s.KillTimeout = -1 }, "kill_timeout: -1 is negative"},
-		"listen_timeout below 0":     {func(s *api.Spec) { s.ListenTimeout = -1 }, "listen_timeout: -1 is negative"},
+		"a cluster of node":          {func(s *api.Spec) { s.Mode, s.Interpreter = api.Cluster, "/usr/bin/node" }, ""},
+		"a cluster of Debian's node": {func(s *api.Spec) { s.Mode, s.Interpreter = api.Cluster, "/usr/bin/nodejs" }, ""},
+		"a cluster of bun": {
+			func(s *api.Spec) { s.Mode, s.Interpreter = api.Cluster, "/usr/bin/bun" },
+			"exec_mode: bun cannot run in cluster mode, which needs Node's own cluster protocol; run it with exec_mode fork",
+		},
+		"a cluster of a program": {
+			func(s *api.Spec) { s.Mode = api.Cluster },
+			"exec_mode: api cannot run in cluster mode, which needs Node's own cluster protocol; run it with exec_mode fork",
+		},
+		"a balance":              {func(s *api.Spec) { s.Balance = api.Reuseport }, ""},
+		"an unknown balance":     {func(s *api.Spec) { s.Balance = "rr" }, `balance: "rr" is none of round-robin, shared and reuseport`},
+		"drain_timeout below 0":  {func(s *api.Spec) { s.DrainTimeout = -1 }, "drain_timeout: -1 is negative"},
+		"another mode":           {func(s *api.Spec) { s.Mode = "fork_mode" }, `exec_mode: "fork_mode" is neither fork nor cluster`},
+		"max_restarts below 0":   {func(s *api.Spec) { s.MaxRestarts = -1 }, "max_restarts: -1 is negative"},
+		"min_uptime below 0":     {func(s *api.Spec) { s.MinUptime = -1 }, "min_uptime: -1 is negative"},
+		"restart_delay below 0":  {func(s *api.Spec) { s.RestartDelay = -1 }, "restart_delay: -1 is negative"},
+		"backoff below 0":        {func(s *api.Spec) { s.Backoff = -1 }, "exp_backoff_restart_delay: -1 is negative"},
+		"max_memory below 0":     {func(s *api.Spec) { s.MaxMemory = -1 }, "max_memory_restart: -1 is negative"},
+		"kill_timeout below 0":   {func(s *api.Spec) { s.KillTimeout = -1 }, "kill_timeout: -1 is negative"},
+		"listen_timeout below 0": {func(s *api.Spec) { s.ListenTimeout = -1 }, "listen_timeout: -1 is negative"},
 		"zeros": {func(s *api.Spec) {
-			s.MaxRestarts, s.MinUptime, s.RestartDelay, s.KillTimeout, s.ListenTimeout = 0, 0, 0, 0, 0
+			s.MaxRestarts, s.MinUptime, s.RestartDelay, s.KillTimeout, s.ListenTimeout, s.DrainTimeout = 0, 0, 0, 0, 0, 0
 		}, ""},
 		"no signal":           {func(s *api.Spec) { s.StopSignal = "" }, `stop_signal: "" is not the name or number of a signal`},
 		"an unknown signal":   {func(s *api.Spec) { s.StopSignal = "SIGLUNCH" }, `stop_signal: "SIGLUNCH" is not the name or number of a signal`},
@@ -105,7 +117,7 @@ func TestValidateTellsEverythingAtOnce(t *testing.T) {
 func TestDefaultsAreThoseOfPM2(t *testing.T) {
 	want := api.Spec{
 		Namespace: "default", Instances: 1, Mode: "fork", InstanceVar: "NODE_APP_INSTANCE", Autostart: true, Autorestart: true,
-		MaxRestarts: 16, MinUptime: 1000, StopSignal: "SIGINT", KillTimeout: 1600, ListenTimeout: 3000, TreeKill: true,
+		MaxRestarts: 16, MinUptime: 1000, StopSignal: "SIGINT", KillTimeout: 1600, ListenTimeout: 3000, DrainTimeout: 5000, TreeKill: true,
 	}
 	if diff := cmp.Diff(want, Default()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

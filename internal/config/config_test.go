@@ -164,7 +164,7 @@ func TestLoadTellsAllFaultsAtOnce(t *testing.T) {
 		"check a.json: 6 faults",
 		`app api: unknown field "max_memory_restat" (did you mean "max_memory_restart"?)`,
 		`app api: kill_timeout: "soon" is not a duration`,
-		`app gone: instances: want a number or "max", got "abc"`,
+		`app gone: instances: want a whole number or "max", got "abc"`,
 		"app gone: script not found: "+filepath.Join(c.Cwd, "gone.js"),
 		"app 4: watch: want true, false, a path or a list of paths, got 5",
 	)

@@ -65,7 +65,8 @@ type draft struct {
 	time           bool
 }
 
-// table is every field that PM2 knows, and of tend stop_signal.
+// table is every field that PM2 knows, and of tend stop_signal, balance and
+// drain_timeout.
 var table = []field{ //nolint:gochecknoglobals // never written
 	// Identity and launch.
 	{"script", []string{"exec", "cmd", "command"}, into(asText, func(d *draft) *string { return &d.script })},
@@ -79,6 +80,7 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"exec_mode", nil, into(asMode, func(d *draft) *api.Mode { return &d.mode })},
 	{"execute_command", nil, into(asFlag, func(d *draft) *bool { return &d.executeCommand })},
 	{"instances", nil, into(asInstances, func(d *draft) **int64 { return &d.instances })},
+	{"balance", nil, into(asBalance, func(d *draft) *api.Balance { return &d.spec.Balance })},
 	{"instance_var", nil, into(asText, func(d *draft) *string { return &d.spec.InstanceVar })},
 	{"increment_var", nil, into(asText, func(d *draft) *string { return &d.spec.IncrementVar })},
 	{"port", nil, into(asPort, func(d *draft) *string { return &d.port })},
@@ -121,6 +123,7 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"shutdown_with_message", nil, into(asFlag, func(d *draft) *bool { return &d.spec.ShutdownMessage })},
 	{"wait_ready", nil, into(asFlag, func(d *draft) *bool { return &d.spec.WaitReady })},
 	{"listen_timeout", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.ListenTimeout })},
+	{"drain_timeout", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.DrainTimeout })},
 	{"watch", nil, into(asWatch, func(d *draft) *watching { return &d.watch })},
 	{"ignore_watch", nil, into(asWords, func(d *draft) *[]string { return &d.ignore })},
 	{"watch_delay", nil, into(asMillis, func(d *draft) *int64 { return &d.watchDelay })},

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"tend/internal/app"
 	"tend/internal/errs"
 )
 
@@ -57,11 +58,6 @@ func (r *resolver) resolveInterpreter() {
 
 // unbuffered makes Python write each line when it is there, not when 4 KiB are.
 const unbuffered = "PYTHONUNBUFFERED"
-
-// runsNode tells whether a program is one that cluster mode was made for.
-func runsNode(interpreter string) bool {
-	return strings.HasSuffix(interpreter, "node") || strings.HasSuffix(interpreter, "bun")
-}
 
 // first is the first of programs that is in PATH.
 func (r *resolver) first(programs []string) string {
@@ -120,7 +116,7 @@ func (r *resolver) resolveByContent() {
 		r.fault(kindOfFile(err), "", "script: read %s: %w", s.Script, err)
 	case c.binary:
 		r.runItself()
-	case c.shebang == "" || runsNode(c.shebang):
+	case c.shebang == "" || app.IsNode(c.shebang[strings.LastIndexAny(c.shebang, space)+1:]):
 		// A script of node runs under node by name, not through its first line:
 		// only so can it have node_args and share a port.
 		s.Interpreter = r.first([]string{"node"})

@@ -168,16 +168,18 @@ func (r *resolver) resolveEnv() {
 	d.spec.Env = env
 }
 
-// resolveInstances works out the number and, from it, the mode.
+// resolveInstances works out the number and, from it, the mode. Node shares a
+// port between instances only in cluster mode, and nothing else knows that mode:
+// others run as often, each on its own.
 func (r *resolver) resolveInstances() {
 	d, s := &r.draft, &r.draft.spec
-	asked, node := d.instances, runsNode(s.Interpreter)
+	asked := d.instances
 	switch {
 	case d.executeCommand:
 		s.Mode = api.Fork
 	case d.mode != "":
 		s.Mode = d.mode
-	case asked != nil && *asked >= -1 && node:
+	case asked != nil && *asked >= -1 && app.IsNode(s.Interpreter):
 		s.Mode = api.Cluster
 	}
 	if asked != nil {
@@ -186,6 +188,9 @@ func (r *resolver) resolveInstances() {
 			n = max(int64(r.c.CPUs)+n, 1)
 		}
 		s.Instances = int(n)
+	}
+	if s.Balance != "" && s.Mode == api.Fork {
+		r.warn("balance means nothing in fork mode")
 	}
 }
 
@@ -261,8 +266,6 @@ func (r *resolver) warnInert() {
 		{"watch", s.Watch != nil},
 		{"cron_restart", s.Cron != ""},
 		{"max_memory_restart", s.MaxMemory > 0},
-		{"wait_ready", s.WaitReady},
-		{"shutdown_with_message", s.ShutdownMessage},
 		{date, s.Log.Date != ""},
 		{"log_type json", s.Log.Type == "json"},
 	} {

@@ -230,7 +230,7 @@ func TestInstancesAndMode(t *testing.T) { // on 4 CPUs
 		"one instance is a cluster":      {Fields{"instances": 1}, 1, api.Cluster, false},
 		"a number":                       {Fields{"instances": 3}, 3, api.Cluster, false},
 		"a number in a text":             {Fields{"instances": "3"}, 3, api.Cluster, false},
-		"half of them":                   {Fields{"instances": 1.5}, 1, api.Cluster, false},
+		"a whole number with a point":    {Fields{"instances": "2.0"}, 2, api.Cluster, false},
 		"max":                            {Fields{"instances": "max"}, 4, api.Cluster, false},
 		"zero is max":                    {Fields{"instances": 0}, 4, api.Cluster, false},
 		"all but one":                    {Fields{"instances": -1}, 3, api.Cluster, false},
@@ -239,14 +239,53 @@ func TestInstancesAndMode(t *testing.T) { // on 4 CPUs
 		"fork is kept":                   {Fields{"instances": 2, "exec_mode": "fork"}, 2, api.Fork, false},
 		"cluster is kept":                {Fields{"exec_mode": "cluster"}, 1, api.Cluster, false},
 		"another language is no cluster": {Fields{"instances": 2, "interpreter": "ruby"}, 2, api.Fork, false},
-		"unless it is asked for":         {Fields{"instances": 2, "interpreter": "ruby", "exec_mode": "cluster"}, 2, api.Cluster, false},
+		"nor is bun":                     {Fields{"instances": 2, "interpreter": "bun"}, 2, api.Fork, false},
+		"nor TypeScript under bun":       {Fields{"instances": 2, "script": "x.ts"}, 2, api.Fork, false},
+		"TypeScript under node is one":   {Fields{"instances": 2, "script": "x.ts", "interpreter": "node"}, 2, api.Cluster, false},
+		"a command line is none":         {Fields{"instances": 2, "script": "sleep 1"}, 2, api.Fork, false},
+		"a command is none":              {Fields{"instances": 2, "execute_command": true}, 2, api.Fork, false},
 		"merged on demand":               {Fields{"instances": 2, "merge_logs": true}, 2, api.Cluster, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _ := resolved(t, world(t, map[string]string{"app.js": ""}), tt.fields, Options{})
+			s, _ := resolved(t, programs(t, world(t, map[string]string{"app.js": "", "x.ts": ""}), "bin/bun"), tt.fields, Options{})
 			if s.Instances != tt.instances || s.Mode != tt.mode || s.Log.Merge != tt.merge {
 				t.Errorf("got %d, %s, merged %v; want %d, %s, %v", s.Instances, s.Mode, s.Log.Merge, tt.instances, tt.mode, tt.merge)
 			}
+		})
+	}
+}
+
+// programs makes files in the directory of c that may be run, by their first
+// line under bun.
+func programs(t *testing.T, c Context, paths ...string) Context {
+	t.Helper()
+	for _, p := range paths {
+		write(t, filepath.Join(c.Cwd, p), "#!/usr/bin/env bun\n", 0o755)
+	}
+	return c
+}
+
+// A cluster of what does not speak Node's protocol is refused: it would not
+// share a port, and must not be run by a node that nobody asked for.
+func TestClusterModeIsForNode(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fields Fields
+		what   string
+	}{
+		"bun":                  {Fields{"interpreter": "bun"}, "bun"},
+		"TypeScript under bun": {Fields{"script": "x.ts", "instances": 2}, "bun"},
+		"deno":                 {Fields{"interpreter": "deno"}, "deno"},
+		"another language":     {Fields{"interpreter": "ruby"}, "ruby"},
+		"a program":            {Fields{"script": "prog"}, "prog"},
+		"a command line":       {Fields{"script": "sleep 1"}, "bash"},
+		"a script of bun's":    {Fields{"script": "cli"}, "cli"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := programs(t, world(t, map[string]string{"app.js": "", "x.ts": ""}), "bin/bun", "bin/deno", "prog", "cli")
+			f := Fields{"script": "app.js", "exec_mode": "cluster"}
+			maps.Copy(f, tt.fields)
+			_, _, err := Resolve(c, "test", f, Options{})
+			wantError(t, err, errs.Invalid, "exec_mode: "+tt.what+" cannot run in cluster mode, which needs Node's own cluster protocol; run it with exec_mode fork")
 		})
 	}
 }
@@ -297,13 +336,17 @@ func TestWarnings(t *testing.T) {
 		"watch": true, "cron_restart": "0 0 * * *", "max_memory_restart": "1G", "wait_ready": true, "shutdown_with_message": true,
 		"time": true, "log_type": "json",
 	}, Options{})
-	for i, name := range []string{"watch", "cron_restart", "max_memory_restart", "wait_ready", "shutdown_with_message", "time", "log_type json"} {
+	for i, name := range []string{"watch", "cron_restart", "max_memory_restart", "time", "log_type json"} {
 		if want := "app app: " + name + " is stored but not acted on yet"; i >= len(got) || got[i] != want {
 			t.Errorf("got %q, want %q in place %d", got, want, i)
 		}
 	}
 	_, got = resolved(t, c, Fields{"log_date_format": "HH", "cron_restart": 0, "watch": false, "log_type": "raw", "max_memory_restart": 0}, Options{})
 	if diff := cmp.Diff(got, []string{"app app: log_date_format is stored but not acted on yet"}); diff != "" {
+		t.Errorf("got - want +\n%s", diff)
+	}
+	_, got = resolved(t, c, Fields{"wait_ready": true, "shutdown_with_message": true, "balance": "shared"}, Options{})
+	if diff := cmp.Diff(got, []string{"app app: balance means nothing in fork mode"}); diff != "" {
 		t.Errorf("got - want +\n%s", diff)
 	}
 	if err := os.Chmod(filepath.Join(c.Cwd, "prog"), 0o755); err != nil {

@@ -192,13 +192,41 @@ func asMode(v any) (api.Mode, error) {
 	return "", wants(`"fork" or "cluster"`, v)
 }
 
-// asInstances reads a number; 0 stands for "max".
+// asBalance reads how connections are spread, also in the words of Node's
+// cluster.schedulingPolicy.
+func asBalance(v any) (api.Balance, error) {
+	switch v {
+	case "round-robin", "round_robin", "rr":
+		return api.RoundRobin, nil
+	case "shared", "none":
+		return api.Shared, nil
+	case "reuseport":
+		return api.Reuseport, nil
+	}
+	return "", wants(`"round-robin", "shared" or "reuseport"`, v)
+}
+
+// asInstances reads a whole number; 0 stands for "max". Half an instance is a
+// slip, which must not become none or one.
 func asInstances(v any) (*int64, error) {
 	if v == "max" {
 		return new(int64), nil
 	}
-	n, err := asNumber(`a number or "max"`, v)
+	const what = `a whole number or "max"`
+	n, err := asNumber(what, v)
+	if err == nil && isFraction(v) {
+		err = wants(what, v)
+	}
 	return &n, err
+}
+
+// isFraction tells of a number, also in text, whether it is no whole one.
+func isFraction(v any) bool {
+	if s, ok := v.(string); ok {
+		v, _ = strconv.ParseFloat(strings.TrimSpace(s), 64) // 0, which is whole, for what is no number
+	}
+	f, ok := v.(float64)
+	return ok && f != math.Trunc(f)
 }
 
 func asPort(v any) (string, error) {
