@@ -30,6 +30,25 @@ func (c *Client) Scale(ctx context.Context, req api.ScaleRequest, each func(api.
 	return c.stream(ctx, "scale", req, each)
 }
 
+// Message sends a message over the IPC channels of the instances that the
+// targets name.
+func (c *Client) Message(ctx context.Context, req api.MessageRequest, each func(api.Event)) error {
+	return c.stream(ctx, "message", req, each)
+}
+
+// Trigger has the instances that the targets name carry out an action. Their
+// answers are Notices of api.TopicReply: who wants all of them subscribes
+// first.
+func (c *Client) Trigger(ctx context.Context, req api.TriggerRequest, each func(api.Event)) error {
+	return c.stream(ctx, "trigger", req, each)
+}
+
+// Input writes a line to the standard input of the instances that the targets
+// name.
+func (c *Client) Input(ctx context.Context, req api.InputRequest, each func(api.Event)) error {
+	return c.stream(ctx, "input", req, each)
+}
+
 // Resurrect starts the apps of the dump file that are not in the table.
 func (c *Client) Resurrect(ctx context.Context, each func(api.Event)) error {
 	return c.stream(ctx, "resurrect", struct{}{}, each)

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,24 @@ func needs(names ...string) cobra.PositionalArgs {
 }
 
 func usageHint(cmd *cobra.Command) string { return "usage: " + cmd.Root().Name() + " " + cmd.Use }
+
+// exactly wants the arguments that are named and no other, of those that stand
+// before and behind "--": what would be left out is a part of what is sent.
+func (e *Env) exactly(cmd *cobra.Command, args []string, names ...string) ([]string, error) {
+	args = slices.Concat(args, e.rest)
+	if len(args) > len(names) {
+		return nil, invalid("run", cmd.Name(), "several words are one argument in quotes", fmt.Errorf("unknown argument %q", args[len(names)]))
+	}
+	return args, needs(names...)(cmd, args)
+}
+
+// nameOrID is what PM2 calls a target like this.
+func nameOrID(target string) string {
+	if isNumber(target) {
+		return "id"
+	}
+	return "name"
+}
 
 // named are the instances that have this name, or this id when none has the
 // name.

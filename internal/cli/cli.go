@@ -134,7 +134,8 @@ func newRoot(env *Env) *cobra.Command {
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) }
 	defineOptions(root.PersistentFlags())
 	root.AddCommand(
-		newStart(env), newStop(env), newRestart(env), newDelete(env), newReset(env), newScale(env), newSendSignal(env),
+		newStart(env), newStop(env), newRestart(env), newReload(env), newDelete(env), newReset(env), newScale(env), newSendSignal(env),
+		newSend(env), newTrigger(env),
 		newList(env), newJlist(env), newPrettylist(env), newDescribe(env), newEnv(env), newID(env), newPid(env), newPing(env),
 		newLogs(env), newFlush(env), newReloadLogs(env),
 		newSave(env), newResurrect(env), newKill(env), newUpdate(env),

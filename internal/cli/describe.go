@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"tend/api"
 	"tend/client"
+	"tend/internal/app"
 	"tend/internal/units"
 )
 
@@ -57,7 +57,7 @@ func runDescribe(ctx context.Context, env *Env, target string) error {
 
 // nodeOf is the node that runs in, "" where none does.
 func nodeOf(in api.Instance) string {
-	if s := in.Detail.Spec; s != nil && strings.HasPrefix(filepath.Base(s.Interpreter), "node") {
+	if s := in.Detail.Spec; s != nil && app.IsNode(s.Interpreter) {
 		return s.Interpreter
 	}
 	return ""
@@ -130,6 +130,12 @@ func description(in api.Instance, node string, now time.Time) []row {
 		row{"script id", strconv.Itoa(in.ID), ""},
 		row{"exec cwd", spec.Cwd, ""},
 		row{"exec mode", string(spec.Mode) + "_mode", ""},
+	)
+	if spec.Mode == api.Cluster {
+		optional("balance", string(app.BalanceOf(&spec, in.Detail.Env)))
+		optional("drain timeout", drain(spec.DrainTimeout))
+	}
+	rows = append(rows,
 		row{"node.js version", node, ""},
 		row{"node env", in.Detail.Env["NODE_ENV"], ""},
 		watching,
@@ -146,6 +152,13 @@ func created(in api.Instance) string {
 		return notAvailable
 	}
 	return moment(in.CreatedAt).UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+func drain(ms int64) string {
+	if ms == 0 {
+		return "off"
+	}
+	return strconv.FormatInt(ms, 10) + " ms"
 }
 
 // exit is how the last process ended, "" when none did.

@@ -52,7 +52,8 @@ func (e *Env) appendList(dst []byte, list []api.Instance, opts listOptions, now 
 	if opts.mini {
 		return appendMini(dst, list, now)
 	}
-	return e.appendTable(dst, sorted(list, opts.sort), now)
+	list = sorted(list, opts.sort)
+	return e.appendReasons(e.appendTable(dst, list, now), list)
 }
 
 // write prints text as it is.

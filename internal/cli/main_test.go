@@ -56,12 +56,20 @@ type fakeDaemon struct {
 	lingers   int                   // how many pings the old daemon still answers after an update
 	refuse    map[string]*api.Error // by path
 
+	notices   []api.Notice  // of the stream of events, once something was triggered
+	quiet     bool          // that stream goes on after them, in silence
+	triggered chan struct{} // closed by the first trigger
+
 	mu       sync.Mutex
 	updated  bool
 	requests []string // POSTs: path and body
 }
 
 func (d *fakeDaemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/v1/events" {
+		d.notify(w, r)
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	body, _ := io.ReadAll(r.Body)
@@ -102,9 +110,33 @@ func (d *fakeDaemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "update":
 		_ = enc.Encode(d.pong)
 		d.updated = true
+	case "trigger":
+		close(d.triggered)
+		d.stream(enc)
 	case "logs/flush", "logs/reload":
 	default:
 		d.stream(enc)
+	}
+}
+
+func (d *fakeDaemon) notify(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	d.requests = append(d.requests, "events "+r.URL.RawQuery)
+	d.mu.Unlock()
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush()
+	select {
+	case <-d.triggered:
+	case <-r.Context().Done():
+		return
+	}
+	enc := json.NewEncoder(w)
+	for _, n := range d.notices {
+		_ = enc.Encode(n)
+	}
+	_ = http.NewResponseController(w).Flush()
+	if d.quiet {
+		<-r.Context().Done()
 	}
 }
 
@@ -141,6 +173,7 @@ func world(t *testing.T) *Env {
 // serve lets d answer in the home of env.
 func serve(t *testing.T, env *Env, d *fakeDaemon) {
 	t.Helper()
+	d.triggered = make(chan struct{})
 	l, err := net.Listen("unix", env.Home.Socket())
 	if err != nil {
 		t.Fatal(err)

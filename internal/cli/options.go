@@ -59,6 +59,8 @@ var options = []option{ //nolint:gochecknoglobals // a table, never written
 	{name: "shutdown-with-message", kind: setTrue, field: "shutdown_with_message", usage: "ask the app to end by a message, not a signal"},
 	{name: "kill-timeout", short: "k", kind: setText, field: "kill_timeout", value: "MS", usage: "wait this long before SIGKILL"},
 	{name: "listen-timeout", kind: setText, field: "listen_timeout", value: "MS", usage: "wait this long for the app to be ready"},
+	{name: "drain-timeout", kind: setText, field: "drain_timeout", value: "MS", usage: "let an old worker finish its requests this long in a reload; 0: not at all"},
+	{name: "balance", kind: setText, field: "balance", value: "MODE", usage: "how connections are spread over a cluster: round-robin, shared or reuseport"},
 	{name: "wait-ready", kind: setTrue, field: "wait_ready", usage: "the app says itself when it is ready"},
 	{name: "max-memory-restart", kind: setText, field: "max_memory_restart", value: "SIZE", usage: "restart above this memory: 200M"},
 	{name: "restart-delay", kind: setText, field: "restart_delay", value: "MS", usage: "wait this long before an automatic restart"},

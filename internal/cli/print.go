@@ -146,6 +146,18 @@ func (e *Env) progress(ev api.Event) {
 	}
 }
 
+// remarks prints, of the events of a request, what is no plain success.
+func (e *Env) remarks(ev api.Event) {
+	switch ev.Kind {
+	case api.EventNote, api.EventWarning:
+		e.progress(ev)
+	case api.EventInstance:
+		if !ev.OK {
+			e.done(ev)
+		}
+	}
+}
+
 // done tells how the work on one instance ended.
 func (e *Env) done(ev api.Event) {
 	if ev.Error == nil && ev.OK {

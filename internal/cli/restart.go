@@ -11,20 +11,26 @@ import (
 )
 
 func newRestart(env *Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "restart <target...>", Short: "restart apps; of a file, start those that are missing",
-		Args: needs("id|name|namespace|all|/regex/|file|-"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			opts, err := parseStart(env, cmd.Flags(), args)
-			if err != nil {
-				return err
-			}
-			return runRestart(cmd.Context(), env, opts)
-		},
-	}
+	return newRenewal(env, api.ActRestart, &cobra.Command{
+		Use: "restart <target...>", Aliases: []string{"startOrRestart"}, Short: "restart apps; of a file, start those that are missing",
+	})
 }
 
-func runRestart(ctx context.Context, env *Env, opts startOptions) error {
+// newRenewal is the grammar of a command that gives apps new processes.
+func newRenewal(env *Env, act string, cmd *cobra.Command) *cobra.Command {
+	cmd.Args = needs("id|name|namespace|all|/regex/|file|-")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts, err := parseStart(env, cmd.Flags(), args)
+		if err != nil {
+			return err
+		}
+		opts.reload = act == api.ActReload
+		return runRenewal(cmd.Context(), env, act, opts)
+	}
+	return cmd
+}
+
+func runRenewal(ctx context.Context, env *Env, act string, opts startOptions) error {
 	return env.with(ctx, func(c *client.Client) error {
 		err := env.each(ctx, opts.targets, func(t string) error {
 			opts := opts
@@ -32,10 +38,13 @@ func runRestart(ctx context.Context, env *Env, opts startOptions) error {
 			if opts.present || config.IsFile(t) {
 				return env.startFile(ctx, c, t, opts)
 			}
+			if err := opts.needsFile(act, t); err != nil {
+				return err
+			}
 			if !opts.updateEnv {
 				env.print("%s\n", env.paint(boldBlue, "Use --update-env to update environment variables"))
 			}
-			return env.actOn(ctx, c, api.ActRestart, t, opts)
+			return env.actOn(ctx, c, act, t, opts)
 		})
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -30,19 +29,11 @@ func runSendSignal(ctx context.Context, env *Env, opts signalOptions) error {
 	if _, err := app.Signal(opts.signal); err != nil {
 		return invalid("send signal", opts.signal, "SIGUSR2, USR2 or 12, for example", err)
 	}
-	what := "name"
-	if _, err := strconv.Atoi(opts.target); err == nil {
-		what = "id"
-	}
+	what := nameOrID(opts.target)
 	return env.with(ctx, func(c *client.Client) error {
 		env.info("Sending signal to process %s %s", what, opts.target)
 		req := api.ActRequest{Act: api.ActSignal, Targets: []string{opts.target}, Cwd: env.Cwd, Signal: opts.signal}
-		err := c.Act(ctx, req, func(ev api.Event) {
-			if ev.Kind == api.EventNote || ev.Kind == api.EventInstance && !ev.OK {
-				env.progress(ev)
-			}
-		})
-		if err != nil {
+		if err := c.Act(ctx, req, env.remarks); err != nil {
 			return err
 		}
 		env.info("Successfully sent signal %s to process %s %s", opts.signal, what, opts.target)

@@ -19,7 +19,7 @@ import (
 	"tend/internal/errs"
 )
 
-// startOptions are what start and restart are asked for.
+// startOptions are what start, restart and reload are asked for.
 type startOptions struct {
 	targets   []string
 	args      []string      // of the app, from behind "--"
@@ -34,6 +34,8 @@ type startOptions struct {
 	parallel  int
 	listing   listOptions
 
+	// reload replaces processes as api.ActReload does.
+	reload bool
 	// present keeps to the apps of a file that are in the list.
 	present bool
 	// started are the targets that the logs are followed of.
@@ -116,12 +118,20 @@ func (e *Env) exists(path string) bool {
 	return err == nil
 }
 
+// needsFile refuses for what is no file what only a file can hold.
+func (o startOptions) needsFile(op, target string) error {
+	if o.file.EnvName == "" {
+		return nil
+	}
+	return invalid(op, target, "variables of one environment stand in a file, as env_"+o.file.EnvName,
+		errors.New("--env works with a configuration file only"))
+}
+
 // startTarget starts what is no file of configuration: something in the list,
 // or a script.
 func (e *Env) startTarget(ctx context.Context, c *client.Client, target string, opts startOptions) error {
-	if opts.file.EnvName != "" {
-		return invalid("start", target, "variables of one environment stand in a file, as env_"+opts.file.EnvName,
-			errors.New("--env works with a configuration file only"))
+	if err := opts.needsFile(api.ActStart, target); err != nil {
+		return err
 	}
 	list, err := c.Instances(ctx, client.Query{})
 	if err != nil {
@@ -174,12 +184,14 @@ func running(in api.Instance) bool {
 	return false
 }
 
-// actOn starts or restarts what is in the list.
+// actOn starts, restarts or reloads what is in the list.
 func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, opts startOptions) error {
 	if err := opts.unsettled(target); err != nil {
 		return err
 	}
-	req := api.ActRequest{Act: act, Targets: []string{target}, Cwd: e.Cwd, Parallel: opts.parallel}
+	req := api.ActRequest{
+		Act: act, Targets: []string{target}, Cwd: e.Cwd, Parallel: opts.parallel, Force: opts.reload && opts.force,
+	}
 	if opts.updateEnv {
 		req.Inherited = e.inherited()
 	}
@@ -234,8 +246,8 @@ func (e *Env) warnAll(warnings []string) {
 	}
 }
 
-// startFile starts the apps of a configuration file, and restarts with their
-// new configuration those that are in the list.
+// startFile starts the apps of a configuration file, and restarts or reloads
+// with their new configuration those that are in the list.
 func (e *Env) startFile(ctx context.Context, c *client.Client, file string, opts startOptions) error {
 	r, fault := e.load(ctx, file, opts.file)
 	e.warnAll(r.Warnings)
@@ -275,7 +287,7 @@ func (e *Env) startFile(ctx context.Context, c *client.Client, file string, opts
 	if len(missing) > 0 {
 		e.info("Applications %s not running, starting...", strings.Join(missing, ", "))
 	}
-	req := api.StartRequest{Inherited: e.inherited(), Apps: r.Apps, Parallel: opts.parallel}
+	req := api.StartRequest{Inherited: e.inherited(), Apps: r.Apps, Reload: opts.reload, Parallel: opts.parallel}
 	return errors.Join(c.Start(ctx, req, e.progress), fault)
 }
 
@@ -290,10 +302,16 @@ func (e *Env) load(ctx context.Context, file string, o config.Options) (config.R
 	return config.Parse(ctx, e.context(), file, text, o)
 }
 
-// conclude ends a start: with the list, and the logs when they are asked for.
+// conclude ends a start: with the list, which PM2 does not print after a
+// reload, and the logs when they are asked for.
 func (e *Env) conclude(ctx context.Context, c *client.Client, opts startOptions) error {
-	if err := e.list(ctx, c, opts.listing); err != nil || !opts.attach {
-		return err
+	if !opts.reload {
+		if err := e.list(ctx, c, opts.listing); err != nil {
+			return err
+		}
+	}
+	if !opts.attach {
+		return nil
 	}
 	return e.logs(ctx, c, logsOptions{targets: *opts.started})
 }

@@ -193,6 +193,27 @@ func TestStandardInput(t *testing.T) {
 	}
 }
 
+// TestReloadOfAFile goes over to what the file says, and starts what is missing.
+func TestReloadOfAFile(t *testing.T) {
+	for command, listed := range map[string]bool{"reload": false, "startOrReload": false, "restart": true} {
+		env := world(t)
+		write(t, env, "run.sh", "#!/bin/sh\n")
+		write(t, env, "apps.json", `{"apps": [{"name": "tick", "script": "run.sh", "env_prod": {"STAGE": "prod"}}, {"name": "new", "script": "run.sh"}, {"name": "off", "script": "run.sh"}]}`)
+		r := try(t, env, &fakeDaemon{instances: instances()}, command, "apps.json", "--only", "tick,new", "--env", "prod", "-f")
+		starts := started(t, r.requests)
+		if r.code != 0 || len(starts) != 1 || strings.Contains(r.stdout, "│ id") != listed {
+			t.Fatalf("%s: got %+v, want one start, and a list: %v", command, r, listed)
+		}
+		req := starts[0]
+		if req.Reload == listed || req.Force || len(req.Apps) != 2 || req.Apps[0].Env["STAGE"] != "prod" {
+			t.Errorf("%s: got reload %v, force %v, apps %+v", command, req.Reload, req.Force, req.Apps)
+		}
+		if want := "[tend] Applications new not running, starting...\n"; !strings.HasPrefix(r.stdout, want) {
+			t.Errorf("%s: got %q, want %q", command, r.stdout, want)
+		}
+	}
+}
+
 func TestFields(t *testing.T) {
 	tests := map[string]struct {
 		args string
@@ -204,6 +225,9 @@ func TestFields(t *testing.T) {
 		}, config.Options{Namespace: "n"}},
 		"numbers stay text": {"-i max -k 10 --max-restarts 0 --max-memory-restart 200M --restart-delay 5 --exp-backoff-restart-delay 100", config.Fields{
 			"instances": "max", "kill_timeout": "10", "max_restarts": "0", "max_memory_restart": "200M", "restart_delay": "5", "exp_backoff_restart_delay": "100",
+		}, config.Options{}},
+		"a cluster": {"-i -1 --listen-timeout 5000 --drain-timeout 0 --balance rr --shutdown-with-message", config.Fields{
+			"instances": "-1", "listen_timeout": "5000", "drain_timeout": "0", "balance": "rr", "shutdown_with_message": true,
 		}, config.Options{}},
 		"flags": {"--merge-logs --time --wait-ready -x --no-autorestart --no-treekill --no-pmx", config.Fields{
 			"merge_logs": true, "time": true, "wait_ready": true, "execute_command": true, "autorestart": false, "treekill": false, "pmx": false,
@@ -250,7 +274,7 @@ func TestEveryFieldIsOneOfConfig(t *testing.T) {
 	write(t, env, "run.sh", "#!/bin/sh\n")
 	good := map[string]string{
 		"log-type": "raw", "max-memory-restart": "200M", "cron-restart": "0 3 * * *", "cron": "0 3 * * *", "interpreter": "none",
-		"cwd": env.Cwd, "uid": "0", "gid": "0", "user": "0", "watch-delay": "1",
+		"balance": "shared", "cwd": env.Cwd, "uid": "0", "gid": "0", "user": "0", "watch-delay": "1",
 	}
 	for _, o := range options {
 		if o.field == "" {

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -108,6 +109,18 @@ func (e *Env) appendTable(dst []byte, list []api.Instance, now time.Time) []byte
 		dst = e.appendBorder(dst, "│\n")
 	}
 	return e.appendRule(dst, widths, "└┴┘")
+}
+
+// appendReasons appends why instances are as they are, where that is not
+// plain: a line each, whole however narrow the terminal is.
+func (e *Env) appendReasons(dst []byte, list []api.Instance) []byte {
+	for i := range list {
+		if in := &list[i]; in.Reason != "" {
+			who := fmt.Sprintf("[%s](%d)", harmless(in.Name), in.ID)
+			dst = fmt.Appendf(dst, "%s %s\n", e.paint(styleYellow, who), harmless(strings.ReplaceAll(in.Reason, "\n", " ")))
+		}
+	}
+	return dst
 }
 
 // appendRule appends a line of a table's frame with the corners given: left,

@@ -137,6 +137,21 @@ func TestFitKeepsEscapesOut(t *testing.T) {
 	}
 }
 
+// TestReasons: below the list stands why instances are as they are, whole and
+// harmless.
+func TestReasons(t *testing.T) {
+	list := instances()
+	list[1].Reason = "reload failed: it ended\nwith \x1b[31mcode 1 " + strings.Repeat("x", 60)
+	for name, env := range map[string]*Env{"a pipe": {}, "a narrow terminal": {Width: 40}} {
+		got := string(env.appendList(nil, list, listOptions{sort: "id"}, moment(1_700_000_000_000)))
+		_, below, _ := strings.Cut(got, "┘\n")
+		want := "[api](1) reload failed: it ended with [31mcode 1 " + strings.Repeat("x", 60) + "\n[Größe-数据](10) too many restarts\n"
+		if below != want {
+			t.Errorf("%s: got %q below the table, want %q", name, below, want)
+		}
+	}
+}
+
 func BenchmarkTable1000(b *testing.B) {
 	var list []api.Instance
 	for i := range 1000 {

@@ -177,12 +177,14 @@ func (r *reader) id(key string) *int {
 	return &id
 }
 
-// The values of PM2 for what an entry leaves out (milliseconds).
+// The values of PM2, and of tend for drains, for what an entry leaves out
+// (milliseconds).
 const (
 	defaultMaxRestarts   = 16
 	defaultMinUptime     = 1000
 	defaultKillTimeout   = 1600
 	defaultListenTimeout = 3000
+	defaultDrainTimeout  = 5000
 	defaultInstanceVar   = "NODE_APP_INSTANCE"
 	defaultStopSignal    = "SIGINT"
 	defaultNamespace     = "default"
@@ -219,6 +221,7 @@ func (r *reader) definition() api.Spec {
 		ShutdownMessage: r.flag("shutdown_with_message", false),
 		WaitReady:       r.flag("wait_ready", false),
 		ListenTimeout:   r.number("listen_timeout", defaultListenTimeout),
+		DrainTimeout:    defaultDrainTimeout,
 		Watch:           r.watch(),
 		Log: api.Log{
 			Merge:    r.flag("merge_logs", false),

@@ -46,8 +46,11 @@ type extension struct {
 	Account     string         `json:"account,omitempty"`
 	Groups      []int          `json:"groups,omitempty"`
 	StopSignal  string         `json:"stop_signal"`
-	Log         files          `json:"log,omitzero"`
-	Extra       map[string]any `json:"extra,omitempty"` // of names that PM2 does not know
+	Balance     api.Balance    `json:"balance,omitempty"`
+	// DrainTimeout is nil in lists of a tend that knew no such field.
+	DrainTimeout *int64         `json:"drain_timeout_ms,omitempty"`
+	Log          files          `json:"log,omitzero"`
+	Extra        map[string]any `json:"extra,omitempty"` // of names that PM2 does not know
 }
 
 // files are the paths of a Log as they were asked for; PM2's fields hold those
@@ -98,12 +101,14 @@ func (s Saved) state() api.State {
 
 func (s Saved) extension() json.RawMessage {
 	x := extension{
-		Instances:  s.Spec.Instances,
-		Index:      s.Index,
-		Account:    s.Spec.Account,
-		Groups:     s.Spec.Groups,
-		StopSignal: s.Spec.StopSignal,
-		Log:        files{s.Spec.Log.Out, s.Spec.Log.Err, s.Spec.Log.Combined, s.Spec.Log.Pid},
+		Instances:    s.Spec.Instances,
+		Index:        s.Index,
+		Account:      s.Spec.Account,
+		Groups:       s.Spec.Groups,
+		StopSignal:   s.Spec.StopSignal,
+		Balance:      s.Spec.Balance,
+		DrainTimeout: &s.Spec.DrainTimeout,
+		Log:          files{s.Spec.Log.Out, s.Spec.Log.Err, s.Spec.Log.Combined, s.Spec.Log.Pid},
 	}
 	for name, value := range s.Spec.Env {
 		if x.OwnEnv == nil {
@@ -213,6 +218,10 @@ func decode(r *reader) (Saved, bool) {
 	s.Index = x.Index
 	s.Spec.Instances = x.Instances
 	s.Spec.Account, s.Spec.Groups, s.Spec.StopSignal = x.Account, x.Groups, x.StopSignal
+	s.Spec.Balance = x.Balance
+	if x.DrainTimeout != nil {
+		s.Spec.DrainTimeout = *x.DrainTimeout
+	}
 	s.Spec.Log.Out, s.Spec.Log.Err, s.Spec.Log.Combined, s.Spec.Log.Pid = x.Log.Out, x.Log.Err, x.Log.Combined, x.Log.Pid
 	if x.FilterEnv != nil {
 		s.Spec.FilterEnv = x.FilterEnv

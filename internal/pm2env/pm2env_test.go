@@ -184,6 +184,14 @@ func TestEncodeDumpIsIndented(t *testing.T) {
 	}
 }
 
+// A list that an older tend wrote says nothing of drains: they are switched on.
+func TestDecodeDumpOfAnOlderTend(t *testing.T) {
+	list, err := DecodeDump([]byte(`[{"name":"x","pm_exec_path":"/x","tend":{"instances":1,"index":0,"stop_signal":"SIGINT"}}]`))
+	if err != nil || list[0].Spec.DrainTimeout != app.Default().DrainTimeout {
+		t.Errorf("got %+v, %v; want the default of drain_timeout", list, err)
+	}
+}
+
 func TestDumpRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.SliceOfN(rapid.Custom(drawSaved), 0, 3).Draw(t, "list")
@@ -229,6 +237,8 @@ func drawSaved(t *rapid.T) Saved {
 		MaxMemory: ms.Draw(t, "memory"), Cron: draw(rapid.SampledFrom([]string{"", "0 3 * * *"}), "cron"),
 		StopSignal: draw(text, "signal"), KillTimeout: ms.Draw(t, "kill timeout"), TreeKill: maybe("tree"),
 		ShutdownMessage: maybe("message"), WaitReady: maybe("ready"), ListenTimeout: ms.Draw(t, "listen timeout"),
+		DrainTimeout: ms.Draw(t, "drain timeout"),
+		Balance:      rapid.SampledFrom([]api.Balance{"", api.RoundRobin, api.Shared, api.Reuseport}).Draw(t, "balance"),
 		Log: api.Log{
 			Out: draw(text, "out"), Err: draw(text, "err"), Combined: draw(text, "log"), Pid: draw(text, "pid"),
 			Merge: maybe("merge"), Date: draw(text, "date"), Type: draw(text, "type"), Disabled: maybe("disabled"),

@@ -133,6 +133,9 @@ func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
 	if err := findInterpreter(saved); err != nil {
 		return nil, err
 	}
+	if !app.IsNode(saved.Spec.Interpreter) {
+		saved.Spec.Mode = api.Fork // PM2 saves bun in cluster mode too
+	}
 	if err := app.Validate(&saved.Spec); err != nil {
 		return nil, err
 	}
