@@ -78,6 +78,27 @@ func TestRequests(t *testing.T) {
 			answer: `{"kind":"done"}`,
 			want:   `POST /v1/scale {"name":"api","count":-2,"relative":true}`,
 		},
+		"message": {
+			call: func(ctx context.Context, c *client.Client) error {
+				return c.Message(ctx, api.MessageRequest{Targets: []string{"api"}, Message: json.RawMessage(`{"a":[1]}`)}, nil)
+			},
+			answer: `{"kind":"done"}`,
+			want:   `POST /v1/message {"targets":["api"],"message":{"a":[1]}}`,
+		},
+		"trigger": {
+			call: func(ctx context.Context, c *client.Client) error {
+				return c.Trigger(ctx, api.TriggerRequest{Targets: []string{"0"}, Action: "dump", Params: "x"}, nil)
+			},
+			answer: `{"kind":"done"}`,
+			want:   `POST /v1/trigger {"targets":["0"],"action":"dump","params":"x"}`,
+		},
+		"input": {
+			call: func(ctx context.Context, c *client.Client) error {
+				return c.Input(ctx, api.InputRequest{Targets: []string{"0"}, Line: "hi"}, nil)
+			},
+			answer: `{"kind":"done"}`,
+			want:   `POST /v1/input {"targets":["0"],"line":"hi"}`,
+		},
 		"save": {
 			call: func(ctx context.Context, c *client.Client) error {
 				_, err := c.Save(ctx, api.SaveRequest{Force: true})
