@@ -102,7 +102,7 @@ func TestTrigger(t *testing.T) {
 			args: "trigger api dump", events: received, quiet: true, code: 1,
 			notices: []api.Notice{ended(2), ended(7), reply(1, "api", `{"action_name":"dump","return":1}`)},
 			stdout:  two + "[api:1:default]=1\n",
-			stderr:  "tend: trigger dump: [api](2) ended without an answer\n      --timeout N waits N seconds\n",
+			stderr:  "tend: trigger dump: [api](2) ended without an answer\n      `tend logs` shows why\n",
 		},
 		"one is silent": {
 			args: "trigger api dump --timeout 1", events: received, quiet: true, code: 1,

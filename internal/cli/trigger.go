@@ -101,7 +101,7 @@ func (e *Env) answers(notices *client.Subscription, a *asked) error {
 		}
 		n, err := notices.Next()
 		if errors.Is(err, errSilent) {
-			return a.err("did not answer in time", a.waiting())
+			return a.err("did not answer in time", "--timeout N waits N seconds", a.waiting())
 		}
 		if err != nil {
 			return err
@@ -111,7 +111,7 @@ func (e *Env) answers(notices *client.Subscription, a *asked) error {
 		}
 	}
 	if len(a.ended) > 0 {
-		return a.err("ended without an answer", a.ended)
+		return a.err("ended without an answer", "`tend logs` shows why", a.ended)
 	}
 	return nil
 }
@@ -147,10 +147,10 @@ func (a *asked) waiting() []string {
 	return append(a.ended, all...)
 }
 
-func (a *asked) err(what string, who []string) error {
+func (a *asked) err(what, hint string, who []string) error {
 	return &errs.Error{
 		Op: "trigger", On: a.action, Kind: errs.Timeout, Err: fmt.Errorf("%s %s", strings.Join(who, ", "), what),
-		Hint: "--timeout N waits N seconds",
+		Hint: hint,
 	}
 }
 
