@@ -70,14 +70,17 @@ func (k *Keeper) answerSpawn(id uint64, c *child) {
 }
 
 // slots finds what a new process gets as descriptors 0, 1, 2, ... among fds,
-// and the other ends of its pipes, by the number of the descriptor.
+// and our ends of its pipes and sockets, by the number of the descriptor.
 func slots(list []wire.Slot, fds []int, null int) (files []uintptr, pipes map[int]int, err error) {
 	pipes = map[int]int{}
 	for n, s := range list {
-		switch {
-		case s == wire.SlotNull:
+		switch s {
+		case wire.SlotNull:
 			files = append(files, uintptr(null))
-		case s <= wire.SlotChannel && len(fds) >= 2:
+		case wire.SlotPipe, wire.SlotInput, wire.SlotChannel:
+			if len(fds) < 2 {
+				return nil, nil, errSlot
+			}
 			files = append(files, uintptr(fds[0]))
 			pipes[n] = fds[1]
 			fds = fds[2:]

@@ -139,6 +139,47 @@ func TestADaemonThatIsKilled(t *testing.T) {
 	}
 }
 
+// TestInputAndChannelOutliveTheDaemon: a process whose daemon is killed sees
+// the end of neither, and the next daemon goes on at both.
+func TestInputAndChannelOutliveTheDaemon(t *testing.T) {
+	s := newStage(t)
+	k, p := s.begin()
+	m := shell("app", `while read -r l <&3; do echo "heard $l" >&3; done & while read -r l; do echo "read $l"; done; echo over; wait; echo alone`)
+	m.Slots = []wire.Slot{wire.SlotInput, wire.SlotPipe, wire.SlotPipe, wire.SlotChannel}
+	testkit.KillAtEnd(t, p.ask(note{Do: "spawn", Key: m.Key, Path: m.Path, Argv: m.Argv, Env: m.Env, Dir: m.Dir, Slots: m.Slots}).PID)
+	says := func(p *handle, name, want string) {
+		t.Helper()
+		testkit.WaitFor(t, soon, "it says "+want+" on "+name, func() bool { return p.try(note{Do: "read", Name: name}).Text == want })
+	}
+	speak := func(p *handle, word string) {
+		t.Helper()
+		p.ask(note{Do: "write", Name: "app/0", Text: word + "\n"})
+		says(p, "app/1", "read "+word+"\n")
+		p.ask(note{Do: "write", Name: "app/3", Text: word + "\n"})
+		says(p, "app/3", "heard "+word+"\n")
+	}
+	speak(p, "one")
+	kill(t, p.PID, syscall.SIGKILL)
+	p = s.puppet()
+	p.ask(note{Do: "ready"})
+	speak(p, "two")
+	kill(t, k.pid, syscall.SIGKILL)
+	testkit.WaitFor(t, soon, "another keeper holds everything", func() bool {
+		n := p.ask(note{Do: "keeper"})
+		return n.PID != k.pid && n.Settled
+	})
+	s.pids = append(s.pids, p.ask(note{Do: "keeper"}).PID)
+	kill(t, p.PID, syscall.SIGKILL)
+	p = s.puppet()
+	p.ask(note{Do: "ready"})
+	speak(p, "three")
+	// And what is dropped ends: nobody else holds it.
+	p.ask(note{Do: "drop", Name: "app/0"})
+	says(p, "app/1", "over\n")
+	p.ask(note{Do: "drop", Name: "app/3"})
+	says(p, "app/1", "alone\n")
+}
+
 // TestLastWords kills daemons that have just said something: what they gave
 // is held by nobody else.
 func TestLastWords(t *testing.T) {

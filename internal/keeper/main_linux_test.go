@@ -218,6 +218,12 @@ func (p *daemonPuppet) do(n note) note {
 			got, err = unix.Read(fd, buf)
 		}
 		return withError(note{Text: string(buf[:max(got, 0)])}, err)
+	case "write":
+		fd, ok := p.keeper.Held(n.Name)
+		if !ok {
+			return note{Err: "it is not held"}
+		}
+		_, err = unix.Write(fd, []byte(n.Text))
 	case "keeper":
 		pid, exe := p.keeper.PID()
 		return note{PID: pid, Exe: exe, Settled: p.keeper.Settled()}

@@ -262,8 +262,9 @@ func (k *Keeper) tell(kind wire.Kind, body []byte, fds ...int) {
 // Spawn asks for a process. done is called once and must not block: with the
 // process, with a *RefusedError, or with ErrLost.
 //
-// The pipes are made here, so that their ends are held by two processes from
-// the beginning: whichever dies, nobody who writes them notices.
+// The pipes and sockets are made here, so that our ends are held by two
+// processes from the beginning: whichever dies, no process at the other end
+// notices.
 func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
 	k.mu.Lock()
 	c, there := k.children[m.Key]
@@ -275,18 +276,19 @@ func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
 	var fds, theirs []int
 	var names []string
 	defer func() { fdpass.CloseAll(theirs) }()
-	for n, s := range m.Slots {
-		if s != wire.SlotPipe {
+	for n, slot := range m.Slots {
+		if slot == wire.SlotNull {
 			continue
 		}
-		r, w, err := pipe()
+		ours, its, err := ends(slot)
 		if err != nil {
+			k.discard(names)
 			done(wire.Child{Key: m.Key}, err)
 			return
 		}
-		fds, theirs, names = append(fds, w, r), append(theirs, w), append(names, wire.PipeName(m.Key, n))
+		fds, theirs, names = append(fds, its, ours), append(theirs, its), append(names, wire.PipeName(m.Key, n))
 		k.mu.Lock()
-		k.put(names[len(names)-1], r)
+		k.put(names[len(names)-1], ours)
 		k.mu.Unlock()
 	}
 	k.ask(wire.KindSpawn, m.Append(nil), fds, func(f wire.Frame, err error) {
@@ -312,27 +314,6 @@ func (k *Keeper) discard(names []string) {
 			fdpass.CloseAll([]int{fd})
 		}
 	}
-}
-
-// pipe makes a pipe of which the end to read does not block. That is a
-// property of this end alone: each is a file description of its own.
-func pipe() (r, w int, err error) {
-	var p [2]int
-	syscall.ForkLock.RLock() // no process may inherit them in between
-	err = unix.Pipe(p[:])
-	if err == nil {
-		unix.CloseOnExec(p[0])
-		unix.CloseOnExec(p[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return -1, -1, os.NewSyscallError("pipe", err)
-	}
-	if err := unix.SetNonblock(p[0], true); err != nil {
-		fdpass.CloseAll(p[:])
-		return -1, -1, os.NewSyscallError("set nonblock", err)
-	}
-	return p[0], p[1], nil
 }
 
 // Ack says that the exit of that number is dealt with, for ever.

@@ -472,15 +472,17 @@ func TestNoDescriptorLeaks(t *testing.T) {
 	_, pidfd := process(t)
 	round := func(key string) {
 		got := make(chan answer, 1)
-		f.Spawn(wire.Spawn{Key: key, Slots: []wire.Slot{wire.SlotPipe}}, func(c wire.Child, err error) { got <- answer{c, err} })
+		f.Spawn(wire.Spawn{Key: key, Slots: []wire.Slot{wire.SlotInput, wire.SlotPipe, wire.SlotNull, wire.SlotChannel}}, func(c wire.Child, err error) { got <- answer{c, err} })
 		frame := f.want(wire.KindSpawn)
 		fdpass.CloseAll(frame.FDs)
 		f.say(wire.Frame{Kind: wire.KindSpawned, ID: frame.ID, Body: wire.Child{Key: key}.Append(nil), FDs: []int{pidfd, pidfd}})
 		receive(t, got)
 		f.say(wire.Frame{Kind: wire.KindExit, Body: wire.Exit{Key: key}.Append(nil), FDs: nil})
 		receive(t, f.exits)
-		f.Drop(wire.PipeName(key, 0))
-		f.want(wire.KindDrop)
+		for _, n := range []int{0, 1, 3} {
+			f.Drop(wire.PipeName(key, n))
+			f.want(wire.KindDrop)
+		}
 	}
 	round("first")
 	before := open(t)
