@@ -59,6 +59,8 @@ type Policy struct {
 	KillTimeout   time.Duration
 	WaitReady     bool // online only after Ready, or ListenTimeout
 	ListenTimeout time.Duration
+	// Strict: who is not ready within ListenTimeout has failed, and leaves.
+	Strict bool
 }
 
 // The bounds of a growing delay, as PM2 has them.

@@ -292,6 +292,11 @@ func (s *step) elapsed() {
 		s.Restarts++
 		s.launch()
 	case Launching: // it was waited for long enough (PM2: listen_timeout)
+		if s.Strict {
+			s.Reason = fmt.Sprintf("it was not ready within %v", s.ListenTimeout)
+			s.stop(WantRemoved)
+			return
+		}
 		s.enter(Online)
 	case Stopping:
 		if !s.Killed {

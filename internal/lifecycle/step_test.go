@@ -655,6 +655,19 @@ func TestReadiness(t *testing.T) {
 			t.Errorf("%v, want online", l.State)
 		}
 	})
+	t.Run("it never says so, and has to", func(t *testing.T) {
+		l := begin(t)
+		l.policy.Strict = true
+		if got := l.happen(l.elapsed()); got != "signal" || l.State != Stopping || l.Reason != "it was not ready within 3s" {
+			t.Fatalf("%v, %q because %q; want it asked to stop", l.State, got, l.Reason)
+		}
+		if l.happen(l.ready()); l.State != Stopping {
+			t.Errorf("ready too late: %v", l.State)
+		}
+		if got := l.happen(l.asked(), l.died(2), l.swept()); !strings.Contains(got, "leave") || l.Reason == "" {
+			t.Errorf("effects %q because %q, want it to leave, and why", got, l.Reason)
+		}
+	})
 	t.Run("it dies before", func(t *testing.T) {
 		l := begin(t)
 		if got := l.happen(l.exited(1)); got != "spawn" || l.Unstable != 1 {

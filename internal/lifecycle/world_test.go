@@ -77,6 +77,14 @@ func (w *world) step(ev Event) (changed bool) {
 		w.t.Fatalf("%#v: a change of state without a new generation:\n%+v\n%+v", ev, before, after)
 	}
 	w.in = after
+	if _, rang := ev.(Elapsed); w.policy.Strict && before.State == Launching && after.State != before.State {
+		if _, told := ev.(Ready); w.policy.WaitReady && after.State == Online && !told {
+			w.t.Fatalf("%#v makes it online, and it has to say that it is ready:\n%+v", ev, before)
+		}
+		if rang {
+			w.order = Remove{} // who has to be ready in time and is not, leaves
+		}
+	}
 	if w.in.State == Errored && w.in.Live != 0 {
 		w.order = Stop{} // it could not be killed; who had asked is told, and may ask again
 	}
@@ -427,6 +435,7 @@ func policies() *rapid.Generator[Policy] {
 			KillTimeout:   ms(0, 1600).Draw(t, "kill timeout"),
 			WaitReady:     rapid.Bool().Draw(t, "wait ready"),
 			ListenTimeout: ms(0, 3000).Draw(t, "listen timeout"),
+			Strict:        rapid.IntRange(0, 3).Draw(t, "strict") == 0,
 		}
 	})
 }
