@@ -24,7 +24,7 @@ func TestSubscribe(t *testing.T) {
 	}{
 		"notices, then nobody": {fmt.Sprintf(line+"\n"+line, 7, 1, 8, 2), []uint64{7, 8}, client.ErrBroken, ""},
 		"a torn last line":     {fmt.Sprintf(line, 7, 1) + `{"seq":8,"top`, []uint64{7}, client.ErrBroken, ""},
-		"no notice":            {"nonsense\n" + fmt.Sprintf(line, 7, 1), nil, nil, "read a notice: invalid character"},
+		"no notice":            {"nonsense\n" + fmt.Sprintf(line, 7, 1), nil, nil, "read an event: invalid character"},
 		"one without an end":   {strings.Repeat("x", 5<<20), nil, nil, "longer than"},
 	}
 	for name, tt := range tests {
@@ -36,7 +36,17 @@ func TestSubscribe(t *testing.T) {
 			})
 			after := uint64(6)
 			var seqs []uint64
-			err := c.Events(t.Context(), &after, []string{api.TopicReply, api.TopicLost}, func(n api.Notice) { seqs = append(seqs, n.Seq) })
+			s, err := c.Subscribe(t.Context(), &after, api.TopicReply, api.TopicLost)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			for err == nil {
+				var n api.Notice
+				if n, err = s.Next(); err == nil {
+					seqs = append(seqs, n.Seq)
+				}
+			}
 			if diff := cmp.Diff(seqs, tt.seqs); diff != "" {
 				t.Errorf("notices (-got +want):\n%s", diff)
 			}

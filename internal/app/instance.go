@@ -68,7 +68,9 @@ type Launch struct {
 	Worker uint64
 	// Preload is the path of a script that node loads before the app; "": none.
 	Preload string
-	Alt     bool // the other of the two places that a reload goes between
+	// Alt differs between a process and the one that takes its place while it
+	// still runs, for what the two cannot share: a port of --inspect.
+	Alt bool
 }
 
 // Channelled tells whether the instances of s get an IPC channel: programs

@@ -76,6 +76,9 @@ func New(opts Options) *Server {
 		{"GET", "/events", owner, s.events},
 		{"POST", "/apps", owner, s.start},
 		{"POST", "/scale", owner, s.scale},
+		{"POST", "/message", owner, s.message},
+		{"POST", "/trigger", owner, s.trigger},
+		{"POST", "/input", owner, s.input},
 		{"POST", "/save", owner, s.save},
 		{"POST", "/resurrect", owner, s.resurrect},
 		{"POST", "/kill", owner, s.kill},
@@ -231,36 +234,37 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) act(w http.ResponseWriter, r *http.Request) {
-	var req api.ActRequest
-	if err := read(r, &req); err != nil {
-		refuse(w, err)
-		return
-	}
-	stream(w, r, func(ctx context.Context, tell func(api.Event)) error {
-		return s.opts.Supervisor.Act(ctx, req, tell)
-	})
+	events(w, r, s.opts.Supervisor.Act)
 }
 
 func (s *Server) start(w http.ResponseWriter, r *http.Request) {
-	var req api.StartRequest
-	if err := read(r, &req); err != nil {
-		refuse(w, err)
-		return
-	}
-	stream(w, r, func(ctx context.Context, tell func(api.Event)) error {
-		return s.opts.Supervisor.Start(ctx, req, tell)
-	})
+	events(w, r, s.opts.Supervisor.Start)
 }
 
 func (s *Server) scale(w http.ResponseWriter, r *http.Request) {
-	var req api.ScaleRequest
+	events(w, r, s.opts.Supervisor.Scale)
+}
+
+func (s *Server) message(w http.ResponseWriter, r *http.Request) {
+	events(w, r, s.opts.Supervisor.Message)
+}
+
+func (s *Server) trigger(w http.ResponseWriter, r *http.Request) {
+	events(w, r, s.opts.Supervisor.Trigger)
+}
+
+func (s *Server) input(w http.ResponseWriter, r *http.Request) {
+	events(w, r, s.opts.Supervisor.Input)
+}
+
+// events answers a request of type T with the events of work.
+func events[T any](w http.ResponseWriter, r *http.Request, work func(context.Context, T, func(api.Event)) error) {
+	var req T
 	if err := read(r, &req); err != nil {
 		refuse(w, err)
 		return
 	}
-	stream(w, r, func(ctx context.Context, tell func(api.Event)) error {
-		return s.opts.Supervisor.Scale(ctx, req, tell)
-	})
+	stream(w, r, func(ctx context.Context, tell func(api.Event)) error { return work(ctx, req, tell) })
 }
 
 func (s *Server) save(w http.ResponseWriter, r *http.Request) {

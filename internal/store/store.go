@@ -45,7 +45,29 @@ type Record struct {
 	KeyLaunch uint64           `json:"key_launch,omitempty"`
 	Proc      sysinfo.Identity `json:"proc,omitzero"`
 	Version   string           `json:"version,omitempty"`
+
+	Role Role `json:"role,omitempty"`
+	// Worker is what Node's cluster module knows the process as; 0: it is no
+	// worker of a cluster. A Serial, so that it is never given twice.
+	Worker uint64 `json:"worker,omitempty"`
+	// Alt differs between a process and the one that takes its place, for what
+	// the two cannot share.
+	Alt bool `json:"alt,omitempty"`
+	// Actions are what the process registered to be triggered.
+	Actions []string `json:"actions,omitempty"`
+	Note    string   `json:"note,omitempty"` // what a person should know, while it runs
 }
+
+// Role is what an instance is to the place in the list that its ID names.
+// Numbers are on disk: append only.
+type Role int
+
+// The roles.
+const (
+	Current   Role = 0 // it has the place
+	Successor Role = 1 // it will take the place when it is ready
+	Retired   Role = 2 // it has lost the place, or nobody is to follow, and it finishes
+)
 
 // entry is one line of the journal: exactly one of its parts.
 type entry struct {
@@ -173,7 +195,7 @@ func (r *replay) line(payload []byte) error {
 			return nil
 		}
 		r.s.live[rec.Serial] = rec
-		r.s.next = max(r.s.next, rec.Serial+1)
+		r.s.next = max(r.s.next, rec.Serial+1, rec.Worker+1)
 	case e.Del != 0:
 		delete(r.s.live, e.Del)
 	case e.Next != 0:

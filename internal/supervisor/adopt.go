@@ -12,6 +12,7 @@ import (
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
 	"tend/internal/logs"
+	"tend/internal/nodeipc"
 	"tend/internal/store"
 	"tend/internal/sysinfo"
 )
@@ -32,21 +33,59 @@ func (m adoption) handle(s *Supervisor) {
 	for _, e := range m.inventory.Exits {
 		exits[e.Key] = e
 	}
-	for _, rec := range m.records {
-		in := s.newInstance(rec)
-		s.insert(in)
-	}
+	s.seat(m.records)
 	for _, c := range children {
 		if s.keys[c.Key] == nil {
 			s.adoptUnknown(c)
 		}
 	}
 	s.drainStrangers(m.inventory.Held) // before launches with new keys make strangers of old ones
-	for _, in := range slices.Clone(s.list) {
+	all := slices.Clone(s.list)
+	for _, in := range s.list {
+		all = append(all, in.hidden...) // what becomes of them depends on these
+	}
+	for _, in := range all {
 		s.adopt(in, children, exits)
+	}
+	for _, in := range all {
+		s.attend(in)
+		if in.rec.Worker != 0 && !atWork(&in.rec) {
+			s.release(in.rec.Spec.Name)
+		}
 	}
 	for _, e := range m.inventory.Exits {
 		s.opts.Keeper.Ack(e.Seq)
+	}
+}
+
+// seat gives instances their places, and hides behind them who is to have the
+// place, or had it.
+func (s *Supervisor) seat(records []store.Record) {
+	var hidden []*instance
+	for _, rec := range records {
+		switch in := s.newInstance(rec); {
+		case rec.Role != store.Current:
+			hidden = append(hidden, in)
+		case s.table[rec.ID] != nil:
+			s.opts.Log.Error("two instances have one id in the journal", "app", rec.Spec.Name, "instance", rec.ID)
+			s.setRole(in, store.Retired)
+			hidden = append(hidden, in)
+		default:
+			s.insert(in)
+		}
+	}
+	slices.SortStableFunc(hidden, func(a, b *instance) int { return int(a.rec.Role - b.rec.Role) })
+	for _, in := range hidden {
+		switch of := s.table[in.rec.ID]; {
+		case of != nil:
+			s.join(of, in)
+		case in.rec.Role == store.Successor && in.rec.Life.Want != lifecycle.WantRemoved:
+			s.setRole(in, store.Current) // it was just to take the place
+			s.insert(in)
+		default:
+			s.setRole(in, store.Retired)
+			s.insert(in)
+		}
 	}
 }
 
@@ -62,6 +101,12 @@ func (s *Supervisor) adopt(in *instance, children map[string]wire.Child, exits m
 		return
 	}
 	s.collect(in) // also of a launch that is over: its last words may be in the pipe
+	if in.rec.Key != "" {
+		s.connect(in) // and in the channel
+		if !alive {
+			s.hangUp(in.rec.Key)
+		}
+	}
 	switch {
 	case life.Live == 0:
 		s.step(in, lifecycle.Adopted{})
@@ -79,6 +124,9 @@ func (s *Supervisor) adopt(in *instance, children map[string]wire.Child, exits m
 		s.adoptForeign(in)
 	case life.State != lifecycle.Online && life.State != lifecycle.Launching: // its end was ordered
 		s.step(in, lifecycle.Adopted{})
+	case in.rec.Proc.Boot != s.boot && in.rec.Role != store.Current:
+		life.State, life.Live, life.Ended = lifecycle.Stopped, 0, false
+		s.step(in, lifecycle.Remove{})
 	case in.rec.Proc.Boot != s.boot:
 		// The machine was started anew. That is nobody's crash: it counts as
 		// a first start.
@@ -147,11 +195,19 @@ func environOf(pid int) map[string]string {
 
 // drainStrangers reads and drops what comes from pipes of launches that are
 // over: whoever still holds them (a process that outlived its app) must not
-// block, nor die of a closed pipe.
+// block, nor die of a closed pipe. Nothing more is said to them.
 func (s *Supervisor) drainStrangers(held []string) {
 	for _, name := range held {
 		key, n, ok := strings.Cut(name, "/")
 		if !ok || s.keys[key] != nil {
+			continue
+		}
+		switch {
+		case n == "1", n == "2":
+		case n == "0", n == "3", name == nodeipc.InboxName(key):
+			s.hangUp(key)
+			continue
+		default: // none of ours
 			continue
 		}
 		if fd, ok := s.opts.Keeper.Held(name); ok {

@@ -18,6 +18,7 @@ import (
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
 	"tend/internal/logs"
+	"tend/internal/nodeipc"
 	"tend/internal/store"
 )
 
@@ -32,6 +33,10 @@ func (s *Supervisor) prepare(in *instance, effects []lifecycle.Effect) {
 		delete(s.keys, in.rec.Key)
 		in.rec.Key, in.rec.KeyLaunch = newKey(), sp.Launch
 		in.rec.Proc.PID, in.rec.Proc.Start = 0, 0
+		in.rec.Worker, in.rec.Actions = 0, nil
+		if in.rec.Spec.Mode == api.Cluster {
+			in.rec.Worker = s.opts.Store.Serial()
+		}
 		in.rec.Version = version(in.rec.Spec)
 		in.signaled = nil
 		s.keys[in.rec.Key] = in
@@ -104,11 +109,22 @@ func (s *Supervisor) launch(r *store.Record, files app.Files) (wire.Spawn, error
 	if err != nil {
 		return wire.Spawn{}, fmt.Errorf("describe the app for the keeper: %w", err)
 	}
-	l := app.Launch{ID: r.ID, Index: r.Index, UniqueID: r.Key, Restarts: r.Life.Restarts, Instances: r.Spec.Instances}
+	l := app.Launch{
+		ID: r.ID, Index: r.Index, UniqueID: r.Key, Restarts: r.Life.Restarts, Instances: r.Spec.Instances,
+		Worker: r.Worker, Alt: r.Alt,
+	}
+	slots := []wire.Slot{wire.SlotInput, wire.SlotPipe, wire.SlotPipe}
+	if app.Channelled(r.Spec) {
+		l.ChannelFD = nodeipc.ChannelSlot
+		slots = append(slots, wire.SlotChannel)
+	}
+	if s.opts.Preload != nil && r.Worker != 0 && r.Spec.DrainTimeout > 0 {
+		l.Preload = s.opts.Preload(r.Spec)
+	}
 	path, argv := app.Argv(r.Spec, l)
 	m := wire.Spawn{
 		Key: r.Key, Path: path, Argv: argv, Dir: r.Spec.Cwd, Tag: t,
-		Slots: []wire.Slot{wire.SlotNull, wire.SlotPipe, wire.SlotPipe},
+		Slots: slots,
 		Env:   app.Environ(r.Spec, r.Inherited.Vars, s.opts.Home, files, l),
 	}
 	if r.Spec.UID != nil {

@@ -14,6 +14,7 @@ import (
 
 	"tend/api"
 	"tend/internal/app"
+	"tend/internal/errs"
 	"tend/internal/lifecycle"
 	"tend/internal/store"
 	"tend/internal/sysinfo"
@@ -30,17 +31,24 @@ type instance struct {
 	waiters  []waiter
 	row      *Row // as last published; nil: to be made anew
 	left     bool // it is out of the table
+	restarts int  // how many were told of
+
+	// hidden are the instances that are to take the place of this one, or had
+	// it before; of is the one that such an instance is hidden behind.
+	hidden   []*instance
+	of       *instance
+	draining bool // it was told to finish
 }
 
 func (s *Supervisor) newInstance(rec store.Record) *instance {
-	in := &instance{rec: rec}
+	in := &instance{rec: rec, restarts: rec.Life.Restarts}
 	s.setSpec(in, rec.Spec)
 	return in
 }
 
 func (s *Supervisor) setSpec(in *instance, spec *api.Spec) {
 	in.rec.Spec = spec
-	in.policy = policyOf(spec)
+	in.policy = policyOf(&in.rec)
 	in.files = app.FilesOf(spec, s.opts.Home, in.rec.ID)
 	in.rec.Version = version(spec)
 }
@@ -59,31 +67,54 @@ func (s *Supervisor) insert(in *instance) {
 
 func byID(in *instance, id int) int { return in.rec.ID - id }
 
+// remove takes an instance that has no process away, unless others hidden
+// behind it have one: the last of them brings it back here.
 func (s *Supervisor) remove(in *instance) {
+	if in.waits() {
+		return
+	}
+	in.left = true
+	if in.of != nil {
+		s.unhide(in)
+	} else {
+		s.vacate(in)
+	}
+	delete(s.serial, in.rec.Serial)
+	delete(s.keys, in.rec.Key)
+	_ = s.opts.Store.Delete(in.rec.Serial) // the store reports and mends
+}
+
+// vacate frees the place of an instance.
+func (s *Supervisor) vacate(in *instance) {
 	delete(s.table, in.rec.ID)
 	if at, ok := slices.BinarySearchFunc(s.list, in.rec.ID, byID); ok {
 		s.list = slices.Delete(s.list, at, at+1)
 	}
-	delete(s.serial, in.rec.Serial)
-	delete(s.keys, in.rec.Key)
 	if len(s.table) == 0 {
 		s.nextID = 0 // as PM2: ids begin anew in an empty list
 	}
-	in.left = true
 	s.stale = true
-	_ = s.opts.Store.Delete(in.rec.Serial) // the store reports and mends
+	s.notify(in, in.rec.Key, "delete")
 	s.opts.Log.Info("deleted", "app", in.rec.Spec.Name, "instance", in.rec.ID)
 }
 
-func policyOf(s *api.Spec) lifecycle.Policy {
+func policyOf(r *store.Record) lifecycle.Policy {
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-	return lifecycle.Policy{
+	s := r.Spec
+	p := lifecycle.Policy{
 		Autorestart: s.Autorestart, StopCodes: s.StopCodes, MaxRestarts: s.MaxRestarts,
 		MinUptime: ms(s.MinUptime), RestartDelay: ms(s.RestartDelay), Backoff: ms(s.Backoff),
 		KillTimeout: ms(s.KillTimeout),
-		// Readiness is told over the IPC channel, which no app has yet.
-		WaitReady: false, ListenTimeout: ms(s.ListenTimeout),
+		WaitReady:   s.WaitReady, ListenTimeout: ms(s.ListenTimeout),
 	}
+	switch r.Role {
+	case store.Current:
+	case store.Successor:
+		p.Autorestart, p.WaitReady, p.Strict = false, true, true
+	case store.Retired:
+		p.Autorestart = false
+	}
+	return p
 }
 
 // goal is what somebody waits for.
@@ -94,6 +125,7 @@ const (
 	goalRunning      // online
 	goalStopped      // no process
 	goalGone         // out of the table
+	goalReplaced     // another has its place, and it is gone
 )
 
 // waiter waits for a goal. Its channel has room for the one answer.
@@ -110,10 +142,30 @@ type result struct {
 	reason string
 	ok     bool
 	row    *Row // as it is then; nil when it has left
+	kind   errs.Kind // of a failure that is none of the app's; "": the app's
+	hint   string
+	ended  *Row // the successor that did not take over
+	spared int  // how many instances of the app were not tried any more
 }
 
 func (in *instance) result(ok bool) result {
-	return result{id: in.rec.ID, name: in.rec.Spec.Name, state: in.rec.Life.State, reason: in.rec.Life.Reason, ok: ok}
+	r := result{id: in.rec.ID, name: in.rec.Spec.Name, state: in.rec.Life.State, reason: in.rec.Life.Reason, ok: ok}
+	switch {
+	case in.of == nil:
+	case in.rec.Role == store.Retired:
+		r.state = in.of.rec.Life.State
+	default:
+		r.reason, r.ended = in.failure(), in.newRow()
+	}
+	return r
+}
+
+// shown is the instance that has the place of in.
+func (in *instance) shown() *instance {
+	if in.of != nil {
+		return in.of
+	}
+	return in
 }
 
 // answerWaiters answers everybody whose goal is reached, or cannot be.
@@ -123,7 +175,7 @@ func (s *Supervisor) answerWaiters(in *instance) {
 		if done {
 			r := in.result(ok)
 			s.reply(func() {
-				r.row = in.row // the view is made by now
+				r.row = in.shown().row // the view is made by now
 				w.answer <- r
 			})
 		}
@@ -136,8 +188,12 @@ func (in *instance) reached(g goal) (done, ok bool) {
 	switch {
 	case g == goalNone:
 		return true, true
+	case g == goalReplaced:
+		return in.left || st == lifecycle.Errored, in.left && in.rec.Role == store.Retired
 	case in.left:
 		return true, g != goalRunning
+	case (st == lifecycle.Stopped || st == lifecycle.Errored) && g != goalRunning && in.waits():
+		return false, false
 	}
 	switch st {
 	case lifecycle.Online: // with goalStopped: another order overruled the stop
@@ -176,18 +232,22 @@ func (s *Supervisor) publish() {
 	v := &View{Rows: make([]*Row, 0, len(s.list))}
 	for _, in := range s.list {
 		if in.row == nil {
-			in.row = &Row{Instance: in.describe(), Key: in.rec.Key, StartTicks: in.rec.Proc.Start}
+			in.row = in.newRow()
 		}
 		v.Rows = append(v.Rows, in.row)
 	}
 	s.view.Store(v)
 }
 
+func (in *instance) newRow() *Row {
+	return &Row{Instance: in.describe(), Key: in.rec.Key, StartTicks: in.rec.Proc.Start}
+}
+
 func (in *instance) describe() api.Instance {
 	r, spec, life := &in.rec, in.rec.Spec, &in.rec.Life
 	out := api.Instance{
 		ID: r.ID, Name: spec.Name, Namespace: spec.Namespace, Index: r.Index,
-		Mode: api.Fork, Version: r.Version, // every app runs in fork mode so far
+		Mode: spec.Mode, Version: r.Version,
 		State: stateOf(life.State), Reason: life.Reason,
 		CreatedAt: millis(life.Created), StartedAt: millis(life.Started),
 		Restarts: life.Restarts, Unstable: life.Unstable, PrevDelay: life.PrevDelay.Milliseconds(),
@@ -198,6 +258,12 @@ func (in *instance) describe() api.Instance {
 	}
 	if spec.Account != "" {
 		out.User = spec.Account
+	}
+	if out.Reason == "" {
+		out.Reason = r.Note
+	}
+	if r.Role == store.Retired && life.State == lifecycle.Online { // it finishes what it has
+		out.State = api.Stopping
 	}
 	if life.Exit.Signal != 0 {
 		out.ExitSignal = app.SignalName(syscall.Signal(life.Exit.Signal))

@@ -66,6 +66,9 @@ func (s *Supervisor) saved(ctx context.Context) ([]pm2env.Saved, error) {
 	var list []pm2env.Saved
 	err := s.ask(ctx, func(s *Supervisor) {
 		for _, in := range s.list {
+			if in.leaves() {
+				continue
+			}
 			life := in.rec.Life
 			list = append(list, pm2env.Saved{
 				Spec: *in.rec.Spec, Env: app.Merged(in.rec.Spec, in.rec.Inherited.Vars), Index: in.rec.Index,
@@ -195,14 +198,14 @@ func (s *Supervisor) Kill(ctx context.Context, tell func(api.Event)) error {
 	if len(ids) > 0 {
 		tell(api.Event{Kind: api.EventTarget, Act: api.ActDelete, Target: "all", IDs: ids})
 	}
-	return errors.Join(s.drop(ctx, ids, tell), kept)
+	return errors.Join(s.drop(ctx, ids, false, tell), kept)
 }
 
 // Shutdown ends every app, and leaves in the journal that they run: the next
 // daemon of this home starts them again, as after a start of the machine.
 func (s *Supervisor) Shutdown(ctx context.Context) {
 	_ = s.ask(ctx, func(s *Supervisor) { // it fails only when we are ending anyway
-		for _, in := range s.list {
+		for _, in := range s.serial {
 			if in.rec.Life.Live != 0 {
 				rec := in.rec
 				rec.Proc.Boot = "" // their end will be nobody's crash

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,21 +22,55 @@ type order struct {
 	event  lifecycle.Event
 	goal   goal
 	change func(s *Supervisor, in *instance) // before the event; may be nil
+	reload bool                              // beside the process that runs, where that can be done
+	force  bool                              // also where a reload is under way
+	drain  bool                              // what it is doing is finished first
 	answer chan<- result                     // has room for the answer
 }
 
 func (m order) handle(s *Supervisor) {
 	in := s.table[m.id]
-	if in == nil {
+	switch {
+	case in == nil:
 		s.reply(func() { m.answer <- result{id: m.id, ok: m.goal == goalGone, reason: "it is not in the list any more"} })
-		return
+	case in.leaves() && m.goal != goalGone:
+		s.refuse(in, m, result{reason: "it is being deleted", kind: errs.NotFound})
+	case m.reload && in.replaceable():
+		s.replace(in, m)
+	default:
+		s.obey(in, m)
 	}
+}
+
+// obey gives an instance the event of an order.
+func (s *Supervisor) obey(in *instance, m order) {
 	if m.change != nil {
 		m.change(s, in)
+		s.changed(in)
+	}
+	switch m.event.(type) {
+	case lifecycle.Stop, lifecycle.Remove:
+		s.hurry(in, "it was stopped")
+	case lifecycle.Restart:
+		s.hurry(in, "it was restarted")
+		s.setNote(in, "")
+	case lifecycle.Start:
+		s.setNote(in, "")
 	}
 	in.waiters = append(in.waiters, waiter{goal: m.goal, answer: m.answer})
-	s.step(in, m.event)
+	if m.drain && in.replaceable() {
+		s.retire(in)
+	} else {
+		s.step(in, m.event)
+	}
 	s.answerWaiters(in) // an event that changed nothing answers too
+}
+
+func (s *Supervisor) setNote(in *instance, note string) {
+	if in.rec.Note != note {
+		in.rec.Note = note
+		s.changed(in)
+	}
 }
 
 // rolling is how many instances of one app are restarted at once where nobody
@@ -44,17 +79,21 @@ const rolling = 2
 
 // run gives orders to many instances and hands each result to done, in the
 // order in which they end. limit is how many instances with the same name are
-// worked on at once; 0: all, or, of those that are restarted, a few.
+// worked on at once; 0: all, or, of those that get another process, a few.
+// After a reload that failed the rest of the app is spared.
 func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done func(result)) {
-	names := map[int]string{}
-	for _, in := range s.View().Rows {
-		names[in.ID] = in.Name
+	rows := s.byID()
+	name := func(id int) string {
+		if row := rows[id]; row != nil {
+			return row.Name
+		}
+		return ""
 	}
 	answers := make(chan result, len(orders)) // nobody waits to answer, even when we have left
 	waiting := map[string][]order{}           // by name, in order
 	for _, o := range orders {
 		o.answer = answers
-		waiting[names[o.id]] = append(waiting[names[o.id]], o)
+		waiting[name(o.id)] = append(waiting[name(o.id)], o)
 	}
 	begin := func(name string, n int) {
 		list := waiting[name]
@@ -65,25 +104,36 @@ func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done fu
 		waiting[name] = list[n:]
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		_, renew := waiting[name][0].event.(lifecycle.Restart)
-		switch {
-		case limit > 0:
-			begin(name, limit)
-		case renew:
-			begin(name, rolling)
-		default:
-			begin(name, len(orders))
-		}
+		first := waiting[name][0]
+		begin(name, cmp.Or(limit, first.atOnce(rows[first.id]), len(orders)))
 	}
-	for range orders {
+	for left := len(orders); left > 0; left-- {
 		select {
 		case r := <-answers:
-			begin(names[r.id], 1)
+			if rest := waiting[name(r.id)]; !r.ok && len(rest) > 0 && rest[0].reload {
+				r.spared = len(rest)
+				left -= len(rest)
+				delete(waiting, name(r.id))
+			}
+			begin(name(r.id), 1)
 			done(r)
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// atOnce is how many such orders for instances of one app are carried out at
+// once where nobody asks for another number; 0: all.
+func (o order) atOnce(row *Row) int {
+	_, renew := o.event.(lifecycle.Restart)
+	switch {
+	case o.reload && (row == nil || row.Mode != api.Cluster):
+		return 1 // the others serve on
+	case renew:
+		return rolling
+	}
+	return 0
 }
 
 // places are the instances as a target names them.
@@ -109,6 +159,7 @@ var acts = map[string]struct { //nolint:gochecknoglobals // a table, never writt
 	api.ActStart:   {lifecycle.Start{}, goalRunning},
 	api.ActStop:    {lifecycle.Stop{}, goalStopped},
 	api.ActRestart: {lifecycle.Restart{}, goalRunning},
+	api.ActReload:  {lifecycle.Restart{}, goalRunning}, // for what cannot be reloaded; else see replace
 	api.ActDelete:  {lifecycle.Remove{}, goalGone},
 	api.ActReset:   {lifecycle.Reset{}, goalNone},
 }
@@ -131,10 +182,16 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 		return &errs.Error{Op: req.Act, Kind: errs.Invalid, Err: errors.New("no target was named")}
 	}
 	s.opts.Log.Info("asked to", "act", req.Act, "targets", req.Targets)
-	return s.eachTarget(req, tell, func(ids []int) []error {
+	return s.eachTarget(req.Act, req.Targets, req.Cwd, tell, func(_ string, ids []int) []error {
 		orders := make([]order, 0, len(ids))
 		for _, id := range ids {
-			orders = append(orders, order{id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited)})
+			orders = append(orders, order{
+				id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited),
+				reload: req.Act == api.ActReload, force: req.Force,
+			})
+		}
+		if req.Act == api.ActReload {
+			s.noteRestarts(ids, req.Parallel, tell)
 		}
 		return s.begin(ctx, orders, req.Parallel, req.Act, tell)
 	})
@@ -142,21 +199,40 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 
 // eachTarget does work for the instances that each target names, also after
 // one that failed, and returns the error of the whole.
-func (s *Supervisor) eachTarget(req api.ActRequest, tell func(api.Event), work func(ids []int) []error) error {
+func (s *Supervisor) eachTarget(
+	act string, targets []string, cwd string, tell func(api.Event), work func(target string, ids []int) []error,
+) error {
 	var failed []error
-	for _, target := range req.Targets {
-		ids, err := s.Select(target, req.Cwd)
+	for _, target := range targets {
+		ids, err := s.Select(target, cwd)
 		if err != nil {
 			failed = append(failed, err)
-			if len(req.Targets) > 1 {
-				tell(api.Event{Kind: api.EventInstance, Act: req.Act, Target: target, ID: -1, Error: errs.Wire(err)})
+			if len(targets) > 1 {
+				tell(api.Event{Kind: api.EventInstance, Act: act, Target: target, ID: -1, Error: errs.Wire(err)})
 			}
 			continue
 		}
-		tell(api.Event{Kind: api.EventTarget, Act: req.Act, Target: target, IDs: ids})
-		failed = append(failed, work(ids)...)
+		tell(api.Event{Kind: api.EventTarget, Act: act, Target: target, IDs: ids})
+		failed = append(failed, work(target, ids)...)
 	}
-	return whole(failed, len(req.Targets) == 1)
+	return whole(failed, len(targets) == 1)
+}
+
+// noteRestarts tells of apps whose reload is no more than a restart.
+func (s *Supervisor) noteRestarts(ids []int, parallel int, tell func(api.Event)) {
+	rows, noted := s.byID(), map[string]bool{}
+	for _, id := range ids {
+		row := rows[id]
+		if row == nil || row.Mode == api.Cluster || noted[row.Name] {
+			continue
+		}
+		noted[row.Name] = true
+		text := "app " + row.Name + " runs in fork mode: its reload is a restart"
+		if parallel <= 1 {
+			text += ", one instance after the other"
+		}
+		tell(api.Event{Kind: api.EventNote, Name: row.Name, Message: text})
+	}
 }
 
 // whole is the error of a request whose parts failed so. A single failure of
@@ -195,19 +271,27 @@ func (r result) err(act string) error {
 	if reason == "" {
 		reason = "it is " + r.state.String()
 	}
-	kind := errs.Crashed
+	on, kind := r.name, cmp.Or(r.kind, errs.Crashed)
 	if r.name == "" {
-		kind = errs.NotFound
+		on, kind = fmt.Sprint(r.id), errs.NotFound
 	}
-	on := r.name
-	if on == "" {
-		on = fmt.Sprint(r.id)
+	return &errs.Error{
+		Op: act, On: on, Kind: kind, Err: errors.New(reason),
+		Hint: cmp.Or(r.hint, "`tend describe "+on+"` shows what it runs"),
 	}
-	return &errs.Error{Op: act, On: on, Kind: kind, Err: errors.New(reason), Hint: "`tend describe " + on + "` shows what it runs"}
 }
 
-func (r result) event(act string) api.Event {
-	return api.Event{Kind: api.EventInstance, Act: act, ID: r.id, Name: r.name, OK: r.ok, Error: errs.Wire(r.err(act))}
+// err is what went wrong with an order, with the last words of a process that
+// was to take over.
+func (s *Supervisor) err(ctx context.Context, r result, act string) error {
+	if r.ended == nil {
+		return r.err(act)
+	}
+	return &errs.Error{
+		Op: act, On: fmt.Sprintf("%s (%d)", r.name, r.id), Kind: errs.Crashed, Err: errors.New(r.reason),
+		Hint:  fmt.Sprintf("the old process was left as it is; `tend logs %s` shows what the new one wrote", r.name),
+		Lines: s.lastWords(ctx, r.ended),
+	}
 }
 
 // actSignal sends a signal to the first process of each running instance.
@@ -218,7 +302,7 @@ func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell fun
 			Op: "send signal", On: req.Signal, Kind: errs.Invalid, Err: err, Hint: "SIGUSR2, USR2 or 12, for example",
 		}
 	}
-	return s.eachTarget(req, tell, func(ids []int) (failed []error) {
+	return s.eachTarget(req.Act, req.Targets, req.Cwd, tell, func(_ string, ids []int) (failed []error) {
 		for _, id := range ids {
 			ev := api.Event{Kind: api.EventInstance, Act: req.Act, ID: id, OK: true}
 			if err := s.signalOne(ctx, id, sig, &ev); err != nil {
@@ -232,7 +316,7 @@ func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell fun
 }
 
 // Start puts apps into the table and starts them. An app whose name is there
-// gets the new Spec and is restarted.
+// gets the new Spec and is restarted, or reloaded.
 func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(api.Event)) error {
 	if len(req.Apps) == 0 {
 		return &errs.Error{Op: "start", Kind: errs.Invalid, Err: errors.New("no app was given")}
@@ -251,7 +335,7 @@ func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(
 		spec := &req.Apps[i]
 		a, err := s.admit(ctx, req, spec, req.Force || names[spec.Name], tell)
 		if err != nil { // all or nothing
-			return errors.Join(err, s.drop(ctx, added, func(api.Event) {}))
+			return errors.Join(err, s.drop(ctx, added, false, func(api.Event) {}))
 		}
 		if a.added {
 			added = append(added, a.ids...)
@@ -265,18 +349,15 @@ func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(
 
 // admit puts one app of a request into the table.
 func (s *Supervisor) admit(ctx context.Context, req api.StartRequest, spec *api.Spec, force bool, tell func(api.Event)) (admission, error) {
-	if spec.Mode == api.Cluster {
-		tell(api.Event{
-			Kind: api.EventWarning, Name: spec.Name,
-			Message: "app " + spec.Name + ": cluster mode is not there yet: its instances run in fork mode, each on its own, and cannot share a port",
-		})
-	}
 	admitted := make(chan admission, 1)
-	s.mail.post(admit{spec: spec, inherited: req.Inherited, force: force, answer: admitted})
+	s.mail.post(admit{spec: spec, inherited: req.Inherited, force: force, reload: req.Reload, answer: admitted})
 	select {
 	case a := <-admitted:
 		if a.err == nil {
 			tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: spec.Name, IDs: a.ids, OK: a.added})
+			if req.Reload && !a.added {
+				s.noteRestarts(a.ids, req.Parallel, tell)
+			}
 		}
 		return a, a.err
 	case <-ctx.Done():
@@ -289,13 +370,20 @@ func (s *Supervisor) admit(ctx context.Context, req api.StartRequest, spec *api.
 func (s *Supervisor) begin(ctx context.Context, orders []order, limit int, act string, tell func(api.Event)) (failed []error) {
 	var begun []*Row
 	s.run(ctx, orders, limit, func(r result) {
+		err := s.err(ctx, r, act)
 		switch {
-		case !r.ok:
-			failed = append(failed, r.err(act))
+		case err != nil:
+			failed = append(failed, err)
 		case r.row != nil && r.state == lifecycle.Online && act != api.ActReset:
 			begun = append(begun, r.row)
 		}
-		tell(r.event(act))
+		tell(api.Event{Kind: api.EventInstance, Act: act, ID: r.id, Name: r.name, OK: r.ok, Error: errs.Wire(err)})
+		if r.spared > 0 {
+			tell(api.Event{
+				Kind: api.EventWarning, Name: r.name,
+				Message: fmt.Sprintf("app %s: the reload ends here; the %d instances that were still to come are left as they are", r.name, r.spared),
+			})
+		}
 	})
 	return append(failed, s.settle(ctx, begun, act, tell)...)
 }
@@ -306,6 +394,7 @@ type admit struct {
 	spec      *api.Spec
 	inherited map[string]string
 	force     bool
+	reload    bool
 	answer    chan<- admission
 }
 
@@ -320,9 +409,11 @@ func (m admit) handle(s *Supervisor) {
 	env := s.opts.Store.Intern(m.inherited)
 	var a admission
 	for _, in := range s.list {
-		if in.rec.Spec.Name == m.spec.Name && !m.force {
+		if in.rec.Spec.Name == m.spec.Name && !m.force && !in.leaves() {
 			a.ids = append(a.ids, in.rec.ID)
-			a.orders = append(a.orders, order{id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, change: respec(m.spec, env)})
+			a.orders = append(a.orders, order{
+				id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, change: respec(m.spec, env), reload: m.reload,
+			})
 		}
 	}
 	if len(a.ids) == 0 {
@@ -347,7 +438,6 @@ func respec(spec *api.Spec, env *store.Environment) func(*Supervisor, *instance)
 	return func(s *Supervisor, in *instance) {
 		in.rec.Inherited = env
 		s.setSpec(in, spec)
-		s.changed(in)
 	}
 }
 
@@ -409,7 +499,7 @@ func (s *Supervisor) Scale(ctx context.Context, req api.ScaleRequest, tell func(
 		}
 	case want < len(ids):
 		// The lowest ids go first, as in PM2.
-		return s.drop(ctx, ids[:len(ids)-want], tell)
+		return s.drop(ctx, ids[:len(ids)-want], true, tell)
 	}
 	admitted := make(chan admission, 1)
 	s.mail.post(grow{id: ids[0], by: want - len(ids), answer: admitted})
@@ -451,11 +541,12 @@ func (s *Supervisor) oneApp(target, cwd string) ([]int, error) {
 	return all, nil
 }
 
-// drop takes instances out of the table.
-func (s *Supervisor) drop(ctx context.Context, ids []int, tell func(api.Event)) error {
+// drop takes instances out of the table; with drain workers of a cluster
+// finish what they have first.
+func (s *Supervisor) drop(ctx context.Context, ids []int, drain bool, tell func(api.Event)) error {
 	orders := make([]order, 0, len(ids))
 	for _, id := range ids {
-		orders = append(orders, order{id: id, event: lifecycle.Remove{}, goal: goalGone})
+		orders = append(orders, order{id: id, event: lifecycle.Remove{}, goal: goalGone, drain: drain})
 	}
 	return whole(s.begin(ctx, orders, 0, api.ActDelete, tell), len(ids) == 1)
 }

@@ -72,7 +72,7 @@ func TestStart(t *testing.T) {
 			}
 			if diff := cmp.Diff(wire.Spawn{
 				Path: "/usr/bin/node", Argv: []string{"/usr/bin/node", "--flag", filepath.Join(dir, "web.js"), "-p", "a b"},
-				Dir: dir, Slots: []wire.Slot{wire.SlotNull, wire.SlotPipe, wire.SlotPipe},
+				Dir: dir, Slots: []wire.Slot{wire.SlotInput, wire.SlotPipe, wire.SlotPipe, wire.SlotChannel},
 				AsUser: true, UID: 1000, GID: 1001, Groups: []uint32{7},
 			}, got); diff != "" {
 				t.Errorf("asked of the keeper (-want +got):\n%s", diff)

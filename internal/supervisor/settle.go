@@ -121,13 +121,7 @@ func (s *Supervisor) byID() map[int]*Row {
 
 // crash is the error of an app that ended at once, with its last lines.
 func (s *Supervisor) crash(ctx context.Context, was, now *Row) error {
-	how := fmt.Sprintf("exit code %d", now.ExitCode)
-	switch {
-	case now.ExitSignal != "":
-		how = now.ExitSignal
-	case now.ExitUnknown:
-		how = "exit code unknown"
-	}
+	how := howEnded(now.Instance)
 	e := &errs.Error{
 		Op: "start", On: was.Name, Kind: errs.Crashed,
 		Err:  fmt.Errorf("it ended at once (%s) and is %s", how, now.State),
@@ -136,19 +130,24 @@ func (s *Supervisor) crash(ctx context.Context, was, now *Row) error {
 	if now.State == api.Online || now.State == api.Launching {
 		e.Err = fmt.Errorf("it ended at once (%s) and is being restarted", how)
 	}
-	s.drained(ctx, was)
-	for _, path := range []string{was.ErrFile, was.OutFile} {
-		if lines, err := logs.Tail(path, lastLines); err == nil && len(lines) > 0 {
-			e.Lines = lines
-			break
-		}
-	}
+	e.Lines = s.lastWords(ctx, was)
 	return e
 }
 
-// drained waits, within bounds, until the output of an instance's launches
+// lastWords are the last lines of an instance whose process has ended.
+func (s *Supervisor) lastWords(ctx context.Context, was *Row) []string {
+	s.heardOut(ctx, was)
+	for _, path := range []string{was.ErrFile, was.OutFile} {
+		if lines, err := logs.Tail(path, lastLines); err == nil && len(lines) > 0 {
+			return lines
+		}
+	}
+	return nil
+}
+
+// heardOut waits, within bounds, until the output of an instance's launches
 // that ended is in its files.
-func (s *Supervisor) drained(ctx context.Context, was *Row) {
+func (s *Supervisor) heardOut(ctx context.Context, was *Row) {
 	tick := time.NewTicker(settlePause)
 	defer tick.Stop()
 	for end := time.Now().Add(drainLimit); time.Now().Before(end); {

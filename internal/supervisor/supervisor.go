@@ -48,12 +48,17 @@ type collector interface {
 
 // Options are what a supervisor works with.
 type Options struct {
-	Home   home.Dir
-	Keeper keeper
-	Logs   collector
-	Store  *store.Store
-	Scan   *sysinfo.Scanner
-	Log    *slog.Logger
+	Home     home.Dir
+	Keeper   keeper
+	Logs     collector
+	Store    *store.Store
+	Scan     *sysinfo.Scanner
+	Log      *slog.Logger
+	Channels channels // nil: no process can be spoken to
+	Notices  notices  // nil: nobody listens
+	// Preload is the path of the script that a worker of a cluster loads
+	// before the app; nil, or "": none.
+	Preload func(spec *api.Spec) string
 }
 
 // Supervisor is the owner of the table.
@@ -74,10 +79,10 @@ type Supervisor struct {
 
 	// What follows belongs to Run.
 
-	list   []*instance       // by id, ascending
-	table  map[int]*instance // by id
-	serial map[uint64]*instance
-	keys   map[string]*instance // by the key of the current launch
+	list   []*instance          // by id, ascending
+	table  map[int]*instance    // by id
+	serial map[uint64]*instance // these, and those hidden behind them
+	keys   map[string]*instance // the same, by the key of the current launch
 	nextID int
 	lost   int      // launches of which nobody knows yet what became
 	stale  bool     // the view is older than the table
@@ -90,6 +95,9 @@ func New(opts Options, records []store.Record, inv remote.Inventory) (*Superviso
 	boot, err := sysinfo.BootID()
 	if err != nil {
 		return nil, err
+	}
+	if opts.Channels == nil {
+		opts.Channels = noChannels{}
 	}
 	s := &Supervisor{
 		opts: opts, boot: boot, whole: make(chan struct{}),
@@ -207,7 +215,9 @@ func (m exited) handle(s *Supervisor) {
 		return
 	}
 	s.roots.remove(in.rec.Proc.PID)
-	s.removePidFile(in)
+	if in.of == nil {
+		s.removePidFile(in)
+	}
 	exit := exitOf(m.exit)
 	in.use = sysinfo.Usage{}
 	s.opts.Log.Info("process ended", "app", in.rec.Spec.Name, "instance", in.rec.ID, "pid", m.exit.PID,
@@ -240,8 +250,11 @@ func (m spawned) handle(s *Supervisor) {
 	in.rec.Proc = sysinfo.Identity{PID: m.child.PID, Start: m.child.Start, Boot: s.boot}
 	in.use = sysinfo.Usage{}
 	s.roots.add(m.child.PID)
-	s.writePidFile(in)
+	if in.of == nil {
+		s.writePidFile(in)
+	}
 	s.collect(in)
+	s.connect(in)
 	s.step(in, lifecycle.Spawned{Launch: m.launch})
 }
 
@@ -268,25 +281,29 @@ func (m asked) handle(s *Supervisor) {
 // it out, in this order: a daemon that dies in between is followed by one that
 // carries out the same once more.
 func (s *Supervisor) step(in *instance, ev lifecycle.Event) {
-	before := in.rec.Life
-	life, effects := in.policy.Step(before, ev, time.Now())
-	if life == before && len(effects) == 0 {
+	was := in.rec
+	life, effects := in.policy.Step(was.Life, ev, time.Now())
+	if life == was.Life && len(effects) == 0 {
 		return
 	}
 	in.rec.Life = life
 	s.prepare(in, effects)
 	s.changed(in)
-	switch {
-	case life.State == before.State:
-	case life.State == lifecycle.Errored:
-		s.opts.Log.Error("given up", "app", in.rec.Spec.Name, "instance", in.rec.ID, "reason", life.Reason)
-	case life.State == lifecycle.Waiting:
-		s.opts.Log.Info("waiting before the next start", "app", in.rec.Spec.Name, "instance", in.rec.ID, "until", life.WakeAt)
+	s.tellOf(in, &was, ev)
+	if was.Life.Live != 0 && !was.Life.Ended && (life.Ended || life.Live != was.Life.Live) {
+		s.hangUp(was.Key)
+	}
+	if atWork(&was) && !atWork(&in.rec) {
+		s.release(was.Spec.Name)
 	}
 	for _, e := range effects {
 		s.carryOut(in, e)
 	}
+	s.attend(in)
 	s.answerWaiters(in)
+	if in.of != nil {
+		s.followed(in.of)
+	}
 }
 
 // changed writes an instance down and marks it for the next view. A journal

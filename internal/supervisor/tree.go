@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"tend/internal/app"
 	"tend/internal/keeper/wire"
@@ -47,7 +48,16 @@ func (s *Supervisor) signal(in *instance) {
 	if t.root == 0 {
 		return
 	}
+	if in.rec.Worker != 0 {
+		s.opts.Channels.Retire(t.key)
+	}
+	byMessage := in.rec.Spec.ShutdownMessage && s.opts.Channels.Status(t.key).Open
+	limit := max(in.policy.KillTimeout, sayLimit)
 	s.aside(func(ctx context.Context) {
+		if byMessage && s.sayShutdown(ctx, t.key, limit) {
+			s.mail.post(asked{t.serial, t.launch, map[int]uint64{}})
+			return
+		}
 		done := map[int]uint64{}
 		members := s.members(ctx, t)
 		for _, p := range members {
@@ -63,6 +73,22 @@ func (s *Supervisor) signal(in *instance) {
 		}
 		s.mail.post(asked{t.serial, t.launch, done})
 	})
+}
+
+// sayLimit is how long an app that does not read may keep the message that it
+// is to end waiting, at least.
+const sayLimit = 100 * time.Millisecond
+
+// sayShutdown asks an app to end by a message, as PM2 does under
+// shutdown_with_message.
+func (s *Supervisor) sayShutdown(ctx context.Context, key string, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := s.opts.Channels.Send(ctx, key, []byte(`"shutdown"`))
+	if err != nil {
+		s.opts.Log.Warn("send the shutdown message; a signal goes in its place", "key", key, "err", err)
+	}
+	return err == nil
 }
 
 // kill ends a launch and all it started.
