@@ -30,6 +30,7 @@ import (
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
 	"tend/internal/logs"
+	"tend/internal/nodeipc"
 	"tend/internal/store"
 	"tend/internal/supervisor"
 	"tend/internal/sysinfo"
@@ -122,6 +123,7 @@ type daemon struct {
 	scan       *sysinfo.Scanner
 	logs       *logs.Collector
 	notices    *fanout.Ring
+	channels   *nodeipc.Hub
 	supervisor *supervisor.Supervisor
 	sampler    *sampler
 }
@@ -150,8 +152,10 @@ func (d *daemon) open() error {
 	}
 	d.scan = sysinfo.NewScanner()
 	d.logs = logs.NewCollector(d.log, d.keeper.Drop)
+	d.channels = d.newChannels(inv.Held)
 	d.supervisor, err = supervisor.New(supervisor.Options{
 		Home: h, Keeper: d.keeper, Logs: d.logs, Store: d.store, Scan: d.scan, Log: d.log,
+		Channels: d.channels, Notices: d.notices, Preload: d.preload,
 	}, records, inv)
 	if err != nil {
 		return err
@@ -187,6 +191,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	g.Go(func() error { return d.store.Run(ctx) })
 	g.Go(func() error { return d.scan.Run(ctx) })
 	g.Go(func() error { return d.logs.Run(ctx) })
+	g.Go(func() error { return d.channels.Run(ctx) })
 	g.Go(func() error { return d.supervisor.Run(ctx) })
 	g.Go(func() error { return d.sampler.run(ctx) })
 	g.Go(func() error {

@@ -58,6 +58,9 @@ func (d Dir) Pid() string { return d.path("tend.pid") }
 // Journal is the daemon's own record of its table.
 func (d Dir) Journal() string { return d.path("journal") }
 
+// Preload is the script that workers of a Node cluster load before the app.
+func (d Dir) Preload() string { return d.path("preload.cjs") }
+
 // Dump is the saved list, in PM2's format.
 func (d Dir) Dump() string { return d.path("dump.pm2") }
 

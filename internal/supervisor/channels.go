@@ -9,6 +9,7 @@ import (
 	"tend/internal/app"
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
+	"tend/internal/listen"
 	"tend/internal/nodeipc"
 	"tend/internal/store"
 )
@@ -129,6 +130,13 @@ func (s *Supervisor) connect(in *instance) {
 	}
 	if r.Worker != 0 {
 		c.Group, c.Balance = r.Spec.Name, app.BalanceOf(r.Spec, r.Inherited.Vars)
+		c.Preloaded = preloads(r)
+	}
+	if r.Spec.UID != nil {
+		c.As = &listen.User{UID: *r.Spec.UID, GID: -1}
+		if r.Spec.GID != nil {
+			c.As.GID = *r.Spec.GID
+		}
 	}
 	if err := s.opts.Channels.Open(c); err != nil {
 		s.opts.Log.Error("open the channel", "app", r.Spec.Name, "instance", r.ID, "err", err)

@@ -118,8 +118,8 @@ func (s *Supervisor) launch(r *store.Record, files app.Files) (wire.Spawn, error
 		l.ChannelFD = nodeipc.ChannelSlot
 		slots = append(slots, wire.SlotChannel)
 	}
-	if s.opts.Preload != nil && r.Worker != 0 && r.Spec.DrainTimeout > 0 {
-		l.Preload = s.opts.Preload(r.Spec)
+	if s.opts.Preload != nil && preloads(r) {
+		l.Preload = s.opts.Preload()
 	}
 	path, argv := app.Argv(r.Spec, l)
 	m := wire.Spawn{
@@ -137,6 +137,12 @@ func (s *Supervisor) launch(r *store.Record, files app.Files) (wire.Spawn, error
 		}
 	}
 	return m, nil
+}
+
+// preloads tells whether a worker loads our script before the app: what is in
+// our home nobody else may read.
+func preloads(r *store.Record) bool {
+	return r.Worker != 0 && r.Spec.DrainTimeout > 0 && (r.Spec.UID == nil || *r.Spec.UID == os.Geteuid())
 }
 
 // orNull is path, or the file that is never written where there is none.

@@ -121,11 +121,11 @@ func policyOf(r *store.Record) lifecycle.Policy {
 type goal int
 
 const (
-	goalNone    goal = iota
-	goalRunning      // online
-	goalStopped      // no process
-	goalGone         // out of the table
-	goalReplaced     // another has its place, and it is gone
+	goalNone     goal = iota
+	goalRunning       // online
+	goalStopped       // no process
+	goalGone          // out of the table
+	goalReplaced      // another has its place, and it is gone
 )
 
 // waiter waits for a goal. Its channel has room for the one answer.
@@ -141,7 +141,7 @@ type result struct {
 	state  lifecycle.State
 	reason string
 	ok     bool
-	row    *Row // as it is then; nil when it has left
+	row    *Row      // as it is then; nil when it has left
 	kind   errs.Kind // of a failure that is none of the app's; "": the app's
 	hint   string
 	ended  *Row // the successor that did not take over

@@ -57,8 +57,8 @@ type Options struct {
 	Channels channels // nil: no process can be spoken to
 	Notices  notices  // nil: nobody listens
 	// Preload is the path of the script that a worker of a cluster loads
-	// before the app; nil, or "": none.
-	Preload func(spec *api.Spec) string
+	// before the app, which it makes sure is there; nil, or "": none.
+	Preload func() string
 }
 
 // Supervisor is the owner of the table.
