@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -36,16 +37,30 @@ type request struct {
 	Act     string          `json:"act"`
 	Key     string          `json:"key"`
 	Address *string         `json:"address"`
-	Port    *int            `json:"port"`
+	Port    *loose          `json:"port"`
 	Type    json.RawMessage `json:"addressType"` // 4, 6, -1, "udp4", "udp6" or null
-	FD      *int            `json:"fd"`
-	Flags   int             `json:"flags"`
-	Index   int             `json:"index"`
-	Backlog int             `json:"backlog"`
+	FD      *loose          `json:"fd"`
+	Flags   loose           `json:"flags"`
+	Index   loose           `json:"index"`
+	Backlog loose           `json:"backlog"`
 	Data    json.RawMessage `json:"data"`
 
 	ReadableAll bool `json:"readableAll"`
 	WritableAll bool `json:"writableAll"`
+}
+
+// loose is a number that may be anything: Node passes on what the app gave to
+// listen, and a backlog may be false there.
+type loose int
+
+// UnmarshalJSON takes 0 for what is no whole number.
+func (n *loose) UnmarshalJSON(text []byte) error {
+	v, err := strconv.Atoi(string(text))
+	if err != nil {
+		v = 0
+	}
+	*n = loose(v)
+	return nil
 }
 
 // The lines that come with every connection are understood without a decoder:

@@ -34,7 +34,7 @@ const maxData = 1 << 10
 
 // understand makes a query of a request; an errno is for the worker.
 func understand(r request) (query, error) {
-	q := query{index: r.Index, data: r.Data}
+	q := query{index: int(r.Index), data: r.Data}
 	if len(q.data) > maxData || len(q.data) == 0 {
 		q.data = json.RawMessage("null")
 	}
@@ -44,7 +44,7 @@ func understand(r request) (query, error) {
 	if r.Port == nil {
 		return q, syscall.EINVAL
 	}
-	q.address = listen.Address{Port: *r.Port, Backlog: r.Backlog}
+	q.address = listen.Address{Port: int(*r.Port), Backlog: int(r.Backlog)}
 	if r.Address != nil {
 		q.address.Host = *r.Address
 	}
@@ -71,10 +71,10 @@ func understand(r request) (query, error) {
 	if r.Address != nil {
 		q.key = *r.Address
 	}
-	q.key += ":" + strconv.Itoa(*r.Port) + ":" + trimQuotes(kind) + ":null"
+	q.key += ":" + strconv.Itoa(int(*r.Port)) + ":" + trimQuotes(kind) + ":null"
 	if *r.Port == 0 {
 		// The first listen(0) of each worker shares a port, the second another.
-		q.key += ":" + strconv.Itoa(r.Index)
+		q.key += ":" + strconv.Itoa(int(r.Index))
 	}
 	return q, nil
 }

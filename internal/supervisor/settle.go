@@ -17,11 +17,13 @@ import (
 // An app that dies while it boots was not started, whatever its pid was: who
 // started it is told. Nobody can tell when a boot is over, but a process that
 // has not run at all between two looks waits for something, and a booting one
-// does not. So a start is settled when the process sleeps through one pause,
-// and at the latest after settleLimit.
+// does not. So a start is settled when the process sleeps through one pause, or
+// has run for settleRan, however long a busy machine takes to let it; and at the
+// latest after settleLimit.
 const (
 	settlePause = 10 * time.Millisecond
-	settleLimit = 300 * time.Millisecond
+	settleRan   = 300 * time.Millisecond
+	settleLimit = 3 * time.Second
 	// drainLimit bounds the wait for the last output of a process that ended.
 	drainLimit = 200 * time.Millisecond
 	lastLines  = 12
@@ -31,6 +33,8 @@ const (
 type settling struct {
 	row *Row   // as it was when it came online
 	ran uint64 // how long its process has run, at the last look
+	// gone counts the looks that did not find it: its end is on its way here.
+	gone int
 }
 
 // settle watches instances that were just started, and returns an error for
@@ -59,29 +63,30 @@ func (s *Supervisor) settle(ctx context.Context, begun []*Row, act string, tell 
 			}
 			return row == nil || row.Key != y.row.Key || row.State != api.Online
 		})
-		young = s.awake(ctx, young)
+		young = s.unsettled(ctx, young)
 	}
 	return failed
 }
 
-// awake leaves out whoever slept since the last look.
-func (s *Supervisor) awake(ctx context.Context, young []settling) []settling {
+// unsettled leaves out whoever has settled since the last look.
+func (s *Supervisor) unsettled(ctx context.Context, young []settling) []settling {
 	table, err := s.opts.Scan.Scan(ctx)
 	if err != nil {
 		return young // at the latest settleLimit ends it
 	}
 	kept := young[:0]
 	for _, y := range young {
-		if !y.asleep(table) {
+		if !y.settled(table) {
 			kept = append(kept, y)
 		}
 	}
 	return kept
 }
 
-// asleep tells whether neither the process nor what it started has run since
-// the last look: it may be a wrapper that waits for a child that boots.
-func (y *settling) asleep(table *sysinfo.Table) bool {
+// settled tells whether neither the process nor what it started has run since
+// the last look (it may be a wrapper that waits for a child that boots), or they
+// have run for long enough.
+func (y *settling) settled(table *sysinfo.Table) bool {
 	ran, asleep := uint64(0), true
 	pids := []int{y.row.PID}
 	for _, p := range table.Tree(y.row.PID) {
@@ -91,10 +96,13 @@ func (y *settling) asleep(table *sysinfo.Table) bool {
 		ns, state, err := sysinfo.RunTime(pid)
 		asleep = asleep && err == nil && state == 'S'
 		ran += ns
+		if err != nil && pid == y.row.PID {
+			y.gone++
+		}
 	}
 	asleep = asleep && ran == y.ran
 	y.ran = ran
-	return asleep
+	return asleep || ran >= uint64(settleRan) || y.gone >= int(settleRan/settlePause)
 }
 
 // crashed tells whether the process of the launch that was begun has ended,
