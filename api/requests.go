@@ -185,7 +185,7 @@ const (
 	// "return"}.
 	TopicReply = "axm:reply"
 	// TopicLost stands for notices that a slow reader missed; Data is
-	// {"lost": how many}.
+	// {"lost": how many}, Seq that of the last of them, and ID -1.
 	TopicLost = "tend:lost"
 )
 

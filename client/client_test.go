@@ -117,6 +117,27 @@ func TestRequests(t *testing.T) {
 			answer: `{"kind":"done"}`,
 			want:   "POST /v1/kill {}",
 		},
+		"subscribe behind a notice to two topics": {
+			call: func(ctx context.Context, c *client.Client) error {
+				after := uint64(7)
+				s, err := c.Subscribe(ctx, &after, "axm:reply", "a&b")
+				if err == nil {
+					err = s.Close()
+				}
+				return err
+			},
+			want: "GET /v1/events?after=7&topic=axm%3Areply&topic=a%26b ",
+		},
+		"subscribe to what comes": {
+			call: func(ctx context.Context, c *client.Client) error {
+				s, err := c.Subscribe(ctx, nil)
+				if err == nil {
+					err = s.Close()
+				}
+				return err
+			},
+			want: "GET /v1/events ",
+		},
 		"update": {
 			call: func(ctx context.Context, c *client.Client) error {
 				_, err := c.Update(ctx, api.UpdateRequest{Daemon: "/b/tend", Keeper: "/b/tend-keeper"})

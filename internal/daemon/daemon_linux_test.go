@@ -150,15 +150,16 @@ func (k *keeper) upgrades() []wire.Upgrade {
 	return slices.Clone(k.upgrade)
 }
 
-// held waits until the keeper holds the socket, and tells its descriptor.
-func (k *keeper) held(t *testing.T) int {
+// held waits until the keeper holds what has this name, and tells its
+// descriptor.
+func (k *keeper) held(t *testing.T, name string) int {
 	t.Helper()
 	fd := -1
-	testkit.WaitFor(t, soon, "the keeper holds the socket", func() bool {
+	testkit.WaitFor(t, soon, "the keeper holds "+name, func() bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		var ok bool
-		fd, ok = k.shelf[heldSocket]
+		fd, ok = k.shelf[name]
 		return ok
 	})
 	return fd
@@ -212,7 +213,7 @@ func TestListenOpensASocketForItsUserOnly(t *testing.T) {
 	if err != nil || fi.Mode().Perm() != 0o600 || fi.Mode().Type() != os.ModeSocket {
 		t.Errorf("%v, %v; want a socket with mode 0600", fi.Mode(), err)
 	}
-	unix.Close(k.held(t))
+	unix.Close(k.held(t, heldSocket))
 	l.Close()
 	if _, err := os.Stat(h.Socket()); err != nil {
 		t.Errorf("the socket's path does not outlive the daemon: %v", err)
@@ -223,7 +224,7 @@ func TestListenGoesOnWithTheSocketOfTheLastDaemon(t *testing.T) {
 	h := newHome(t)
 	d, k := connect(t, h, map[string]int{})
 	listen(t, d).Close()
-	fd := k.held(t)
+	fd := k.held(t, heldSocket)
 	c, err := net.Dial("unix", h.Socket()) // while there is no daemon
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +246,7 @@ func TestListenOpensAnotherSocketWhereThePathIsGone(t *testing.T) {
 	h := newHome(t)
 	d, k := connect(t, h, map[string]int{})
 	listen(t, d).Close()
-	fd := k.held(t)
+	fd := k.held(t, heldSocket)
 	if err := os.Remove(h.Socket()); err != nil {
 		t.Fatal(err)
 	}
@@ -264,6 +265,58 @@ func sameSocket(t *testing.T, a, b int) bool {
 		t.Fatal(err)
 	}
 	return one.Ino == other.Ino
+}
+
+func TestNoticesOutliveTheDaemon(t *testing.T) {
+	d, k := connect(t, newHome(t), map[string]int{})
+	first, err := d.openNotices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := first.Reader(nil)
+	for range 2 {
+		first.Publish(api.Notice{Topic: "t"})
+	}
+	seen, err := place.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fd := k.held(t, heldNotices)
+	next, _ := connect(t, newHome(t), map[string]int{heldNotices: fd})
+	second, err := next.openNotices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if n, err := second.Reader(&seen.Seq).Next(t.Context()); err != nil || n.Seq != seen.Seq+1 {
+		t.Errorf("behind %d comes %+v, %v", seen.Seq, n, err)
+	}
+	unix.Close(fd)
+}
+
+func TestNoticesThatCannotBeTakenOverAreBegunAnew(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	d, k := connect(t, newHome(t), map[string]int{heldNotices: int(null.Fd())})
+	r, err := d.openNotices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	testkit.WaitFor(t, soon, "the keeper holds the new ones", func() bool {
+		fd := k.held(t, heldNotices)
+		if fd == int(null.Fd()) {
+			return false
+		}
+		unix.Close(fd)
+		return true
+	})
 }
 
 // program is a shell script.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,10 +12,15 @@ import (
 
 	"tend/api"
 	"tend/internal/errs"
+	"tend/internal/fanout"
 )
 
-// noticeBuffer is how much of a flood of notices is written at once.
-const noticeBuffer = 16 << 10
+// A flood of notices is written in pieces of noticeBuffer, and one that was
+// found waits for no more than noticeBatch others, wanted or not.
+const (
+	noticeBuffer = 8 << 10
+	noticeBatch  = 256
+)
 
 // events streams notices until the client or the daemon goes. A client that is
 // slower than they come loses some, and is told so; one that does not read at
@@ -31,22 +37,33 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	out := timely{ResponseWriter: w, control: http.NewResponseController(w)}
 	buffer := bufio.NewWriterSize(out, noticeBuffer)
 	enc := json.NewEncoder(buffer)
-	enc.SetEscapeHTML(false) // Data as it is
+	enc.SetEscapeHTML(false) // Data goes out as it came
 	// The header goes out at once: whoever has it sees what comes from now on.
-	for err := out.flush(); err == nil; {
-		if buffer.Buffered() > 0 && !notices.Behind() {
-			if buffer.Flush() != nil || out.flush() != nil {
-				return
-			}
-		}
-		var n api.Notice
-		if n, err = notices.Next(r.Context()); err != nil {
+	for err = out.flush(); err == nil; err = out.flush() {
+		if err = some(r.Context(), notices, q["topic"], enc); err != nil || buffer.Flush() != nil {
 			return
 		}
-		if wanted(q["topic"], n.Topic) {
-			err = enc.Encode(n)
-		}
 	}
+}
+
+// some waits for a notice on one of the topics, and encodes it and those that
+// are there already.
+func some(ctx context.Context, notices *fanout.Reader, topics []string, enc *json.Encoder) error {
+	found := false
+	for looked := 0; !found || looked < noticeBatch && notices.Behind(); looked++ {
+		n, err := notices.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if !wanted(topics, n.Topic) {
+			continue
+		}
+		if err := enc.Encode(n); err != nil {
+			return err
+		}
+		found = true
+	}
+	return nil
 }
 
 // seqOf reads the number of a notice; none is no error.
@@ -78,15 +95,17 @@ type timely struct {
 }
 
 func (t timely) Write(b []byte) (int, error) {
-	if err := t.control.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
+	if err := t.wind(); err != nil {
 		return 0, err
 	}
 	return t.ResponseWriter.Write(b)
 }
 
 func (t timely) flush() error {
-	if err := t.control.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
+	if err := t.wind(); err != nil {
 		return err
 	}
 	return t.control.Flush()
 }
+
+func (t timely) wind() error { return t.control.SetWriteDeadline(time.Now().Add(writeWait)) }
