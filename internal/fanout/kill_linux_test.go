@@ -115,7 +115,7 @@ func killed(t *testing.T, fd int, after time.Duration) (said uint64) {
 
 func checkNumbered(t *testing.T, r *Ring, round int) {
 	t.Helper()
-	all := rest(t, r.Reader(ptr(r.first-1)))
+	all := rest(t, r.Reader(new(r.first-1)))
 	if len(all) < 5 {
 		t.Fatalf("round %d: %d are left", round, len(all))
 	}

@@ -100,8 +100,6 @@ func lost(n api.Notice) uint64 {
 	return data.Lost
 }
 
-func ptr(n uint64) *uint64 { return &n }
-
 func TestNoticesComeBackAsTheyWere(t *testing.T) {
 	fd := memory(t, 1<<20)
 	r := open(t, fd)
@@ -119,7 +117,7 @@ func TestNoticesComeBackAsTheyWere(t *testing.T) {
 		t.Errorf("read (-want +got):\n%s", diff)
 	}
 	next := open(t, fd)
-	if diff := cmp.Diff(want, rest(t, next.Reader(ptr(r.base)))); diff != "" {
+	if diff := cmp.Diff(want, rest(t, next.Reader(new(r.base)))); diff != "" {
 		t.Errorf("read by the next one (-want +got):\n%s", diff)
 	}
 }
@@ -153,13 +151,13 @@ func TestReadersBeginWhereTheyAsk(t *testing.T) {
 		lost  uint64   // of the first
 	}{
 		"without a number, with what comes next": {nil, nil, 0},
-		"behind the last":                        {ptr(base + 3), nil, 0},
-		"in the middle":                          {ptr(base + 1), []uint64{2, 3}, 0},
-		"with the first":                         {ptr(base), []uint64{1, 2, 3}, 0},
-		"of another ring, older":                 {ptr(base - 9), []uint64{0, 1, 2, 3}, 1},
-		"of the beginning of time":               {ptr(0), []uint64{0, 1, 2, 3}, 1},
-		"in the future":                          {ptr(base + 4), nil, 0},
-		"in the far future":                      {ptr(1<<64 - 1), nil, 0},
+		"behind the last":                        {new(base + 3), nil, 0},
+		"in the middle":                          {new(base + 1), []uint64{2, 3}, 0},
+		"with the first":                         {new(base), []uint64{1, 2, 3}, 0},
+		"of another ring, older":                 {new(base - 9), []uint64{0, 1, 2, 3}, 1},
+		"of the beginning of time":               {new(uint64(0)), []uint64{0, 1, 2, 3}, 1},
+		"in the future":                          {new(base + 4), nil, 0},
+		"in the far future":                      {new(uint64(1<<64 - 1)), nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := rest(t, r.Reader(test.after))
@@ -198,7 +196,7 @@ func TestAReaderThatIsOvertakenIsToldHowMany(t *testing.T) {
 	if diff := cmp.Diff(seqs(all[1:]), seqs(rest(t, r.Reader(&first.Seq)))); diff != "" {
 		t.Errorf("resumed (-want +got):\n%s", diff)
 	}
-	if again := rest(t, r.Reader(ptr(r.base+1))); lost(again[0]) != lost(first)-1 {
+	if again := rest(t, r.Reader(new(r.base+1))); lost(again[0]) != lost(first)-1 {
 		t.Errorf("who comes late is told %+v, want %d lost", again[0], lost(first)-1)
 	}
 }
@@ -308,7 +306,7 @@ func TestCloseEndsAll(t *testing.T) {
 		reader.Wait()
 	})
 	r.Publish(notice("1"))
-	for _, after := range []*uint64{nil, ptr(0)} {
+	for _, after := range []*uint64{nil, new(uint64(0))} {
 		if _, err := r.Reader(after).Next(t.Context()); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("a reader gets %v", err)
 		}
@@ -351,7 +349,7 @@ func TestADamagedRingIsBegunAnew(t *testing.T) {
 			if got := rest(t, rd); len(got) != 2 || lost(got[0]) < 1 || got[1].Seq <= last {
 				t.Errorf("behind %d come %+v", last, got)
 			}
-			if got := rest(t, open(t, fd).Reader(ptr(next.base))); len(got) != 1 || string(got[0].Data) != "2" {
+			if got := rest(t, open(t, fd).Reader(new(next.base))); len(got) != 1 || string(got[0].Data) != "2" {
 				t.Errorf("the next one reads %+v", got)
 			}
 		})
@@ -657,7 +655,7 @@ func FuzzOpen(f *testing.F) {
 func checkRing(t *testing.T, r *Ring) {
 	t.Helper()
 	want := r.first
-	for _, n := range rest(t, r.Reader(ptr(r.first-1))) {
+	for _, n := range rest(t, r.Reader(new(r.first-1))) {
 		if n.Seq != want {
 			t.Fatalf("%d follows %d", n.Seq, want-1)
 		}
