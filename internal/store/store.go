@@ -5,6 +5,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,7 +120,8 @@ const (
 	smallSize = 1 << 20
 )
 
-// Open reads the journal at path and returns the records in it, by id.
+// Open reads the journal at path and returns the records in it, by id
+// and serial.
 func Open(path string, log *slog.Logger) (*Store, []Record, error) {
 	s, damage, err := openJournal(path, log)
 	if errors.Is(err, durable.ErrForeign) {
@@ -146,7 +148,7 @@ func Open(path string, log *slog.Logger) (*Store, []Record, error) {
 		}
 	}
 	records := slices.Collect(maps.Values(s.live))
-	slices.SortFunc(records, func(a, b Record) int { return a.ID - b.ID })
+	slices.SortFunc(records, func(a, b Record) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Serial, b.Serial)) })
 	return s, records, nil
 }
 

@@ -114,6 +114,9 @@ func (s *Supervisor) adopt(in *instance, children map[string]wire.Child, exits m
 		if running {
 			in.rec.Proc = sysinfo.Identity{PID: c.PID, Start: c.Start, Boot: s.boot}
 			s.roots.add(c.PID)
+			if in.of == nil {
+				s.writePidFile(in) // who died may not have come to that
+			}
 		}
 		s.changed(in)
 		s.step(in, lifecycle.Adopted{Alive: true})

@@ -24,6 +24,7 @@ import (
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
 	"tend/internal/logs"
+	"tend/internal/nodeipc"
 	"tend/internal/store"
 	"tend/internal/sysinfo"
 	"tend/internal/testkit"
@@ -38,6 +39,8 @@ type world struct {
 	home  home.Dir
 	k     *fakeKeeper
 	c     *fakeCollector
+	n     *fakeNotices
+	st    *store.Store
 	close func() // as a daemon that is killed, but that it waits
 }
 
@@ -66,13 +69,16 @@ func openWorld(t *testing.T, h home.Dir, k *fakeKeeper, inv remote.Inventory) *w
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, home: h, k: k, c: &fakeCollector{}}
+	w := &world{t: t, home: h, k: k, c: &fakeCollector{}, n: &fakeNotices{}, st: st}
 	scan := sysinfo.NewScanner()
-	w.Supervisor, err = New(Options{Home: h, Keeper: k, Logs: w.c, Store: st, Scan: scan, Log: log}, records, inv)
+	w.Supervisor, err = New(Options{
+		Home: h, Keeper: k, Logs: w.c, Store: st, Scan: scan, Log: log, Channels: k.channels, Notices: w.n,
+		Preload: func(s *api.Spec) string { return "/preload/" + s.Name },
+	}, records, inv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.attach(w.Supervisor, h.Journal())
+	k.attach(w.Supervisor, st, h.Journal())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = scan.Run(ctx) })
@@ -175,6 +181,10 @@ type fakeKeeper struct {
 	adopt func(key string, pid int, start uint64) error
 	// frozen tells that the journal does not follow any more.
 	frozen bool
+	// dieAt is the number of the effect before which the daemon dies; 0: never.
+	dieAt int
+
+	channels *fakeChannels
 
 	mu      sync.Mutex
 	s       *Supervisor
@@ -188,6 +198,10 @@ type fakeKeeper struct {
 	seq     uint64
 	pid     int
 	daemons int // how many there were
+	store   *store.Store
+	effects int   // that were carried out for this daemon
+	written int64 // of the journal, at the last of them
+	dead    bool
 }
 
 type fakeProc struct {
@@ -216,19 +230,64 @@ type sent struct {
 const firstPid = 5_000_000
 
 func newKeeper(t *testing.T) *fakeKeeper {
-	return &fakeKeeper{
+	k := &fakeKeeper{
 		t: t, live: map[string]fakeProc{}, pending: map[uint64]wire.Exit{}, held: map[string]int{}, pid: firstPid,
 	}
+	k.channels = newChannels(k)
+	return k
 }
 
-func (k *fakeKeeper) attach(s *Supervisor, path string) {
+func (k *fakeKeeper) attach(s *Supervisor, st *store.Store, path string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.s, k.journal = s, journal{path: path}
+	k.s, k.store, k.journal = s, st, journal{path: path}
 	k.daemons++
+	k.effects, k.dead = 0, false
+	k.channels.attach(s)
+}
+
+// effect counts what the daemon does to the world, and tells whether it still
+// lives to do it.
+func (k *fakeKeeper) effect() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.dead {
+		return false
+	}
+	k.effects++
+	if k.effects == k.dieAt {
+		k.dead = true
+		k.store.Freeze()
+		return false
+	}
+	if k.dieAt > 0 {
+		fi, err := os.Stat(k.journal.path)
+		if err != nil {
+			k.t.Error(err)
+			return true
+		}
+		k.written = fi.Size()
+	}
+	return true
+}
+
+func (k *fakeKeeper) isDead() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.dead
+}
+
+// take takes a descriptor of a process off the shelf.
+func (k *fakeKeeper) take(key string, n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.held, wire.PipeName(key, n))
 }
 
 func (k *fakeKeeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
+	if !k.effect() {
+		return
+	}
 	k.mu.Lock()
 	k.asked = append(k.asked, ask{m, time.Now()})
 	rec, written := k.journal.read(k.t)[m.Key]
@@ -251,19 +310,28 @@ func (k *fakeKeeper) run(m wire.Spawn) wire.Child {
 		return p.Child
 	}
 	p := fakeProc{Child: wire.Child{Key: m.Key, Tag: m.Tag}, id: variable(m, "pm_id"), name: variable(m, "name")}
-	for _, other := range k.live {
-		if other.id == p.id {
+	roles := k.journal.read(k.t)
+	for key, other := range k.live {
+		if other.id == p.id && roles[key].Role == store.Current && roles[m.Key].Role == store.Current {
 			k.t.Errorf("instance %s would run twice", p.id)
 		}
 	}
 	k.pid++
 	p.PID, p.Start = k.pid, uint64(k.pid)
 	k.live[m.Key] = p
-	k.held[wire.PipeName(m.Key, 1)], k.held[wire.PipeName(m.Key, 2)] = 10*k.pid+1, 10*k.pid+2
+	for n := range m.Slots {
+		k.held[wire.PipeName(m.Key, n)] = 10*k.pid + n
+	}
+	if len(m.Slots) > nodeipc.ChannelSlot {
+		k.channels.start(m.Key)
+	}
 	return p.Child
 }
 
 func (k *fakeKeeper) Signal(key string, sig syscall.Signal, group bool) error {
+	if !k.effect() {
+		return nil
+	}
 	k.mu.Lock()
 	k.signals = append(k.signals, sent{key, sig, group, time.Now()})
 	p, ok := k.live[key]
@@ -291,6 +359,7 @@ func (k *fakeKeeper) exit(key string, status uint32) {
 		return
 	}
 	delete(k.live, key)
+	k.channels.end(key)
 	e := k.ended(p.Child, status)
 	s := k.s
 	k.mu.Unlock()
@@ -308,6 +377,9 @@ func (k *fakeKeeper) ended(c wire.Child, status uint32) wire.Exit {
 func code(n int) uint32 { return uint32(n) << 8 }
 
 func (k *fakeKeeper) Ack(seq uint64) {
+	if !k.effect() {
+		return
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.pending, seq)
@@ -322,6 +394,9 @@ func (k *fakeKeeper) Held(name string) (int, bool) {
 }
 
 func (k *fakeKeeper) Drop(name string) {
+	if !k.effect() {
+		return
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.held, name)
