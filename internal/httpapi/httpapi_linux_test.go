@@ -303,6 +303,17 @@ func TestRoutes(t *testing.T) {
 	}, start); diff != "" {
 		t.Errorf("start (-want +got):\n%s", diff)
 	}
+	for path, req := range map[string]any{
+		"/v1/message": api.MessageRequest{Targets: []string{"web"}, Message: json.RawMessage(`"hello"`)},
+		"/v1/trigger": api.TriggerRequest{Targets: []string{"web"}, Action: "clear"},
+		"/v1/input":   api.InputRequest{Targets: []string{"web"}, Line: "hello"},
+	} {
+		// It has no channel and no input here: that it is told so shows who was asked.
+		events := d.events(path, req)
+		if last := events[len(events)-1]; events[0].Kind != api.EventTarget || last.Error == nil || "/v1/"+last.Error.Op != path {
+			t.Errorf("%s: %+v", path, events)
+		}
+	}
 	if n := len(d.events("/v1/scale", api.ScaleRequest{Name: "web", Count: 3})); n != 4 {
 		t.Errorf("scale told %d events, want 4", n)
 	}
@@ -397,6 +408,7 @@ func TestBadRequests(t *testing.T) {
 	d := serve(t, 1)
 	for path, method := range map[string]string{
 		"/v1/ping": "POST", "/v1/instances": "DELETE", "/v1/events": "POST", "/v1/apps": "GET", "/v1/scale": "GET", "/v1/save": "GET",
+		"/v1/message": "GET", "/v1/trigger": "GET", "/v1/input": "GET",
 		"/v1/resurrect": "GET", "/v1/kill": "GET", "/v1/update": "GET", "/v1/logs/reload": "GET", "/v1/logs/flush": "PUT",
 	} {
 		if status, text := d.call(method, path, nil); status != http.StatusMethodNotAllowed {
@@ -408,7 +420,9 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%s: %d, want 404", path, status)
 		}
 	}
-	for _, path := range []string{"/v1/instances", "/v1/apps", "/v1/scale", "/v1/save", "/v1/update", "/v1/logs/flush"} {
+	for _, path := range []string{
+		"/v1/instances", "/v1/apps", "/v1/scale", "/v1/save", "/v1/update", "/v1/logs/flush", "/v1/message", "/v1/trigger", "/v1/input",
+	} {
 		for what, body := range map[string]string{
 			"no body": "", "half a body": `{"act":`, "an array": `[]`, "text": "stop all",
 			"a field of the future": `{"of_the_future":1}`,

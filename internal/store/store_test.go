@@ -241,6 +241,13 @@ func TestNumbersGoOn(t *testing.T) {
 	if next := s.Serial(); next <= gone {
 		t.Errorf("serial %d was given before", next)
 	}
+	a.Worker = s.Serial()
+	put(t, s, a)
+	closeStore(t, s)
+	s, _ = open(t, path)
+	if next := s.Serial(); next <= a.Worker {
+		t.Errorf("serial %d was given to a worker", next)
+	}
 }
 
 // TestARewritingThatFails: the old journal goes on, with its own numbers.

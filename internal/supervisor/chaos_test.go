@@ -15,6 +15,7 @@ import (
 	"tend/api"
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
+	"tend/internal/nodeipc"
 )
 
 // dice are thrown by many.
@@ -55,6 +56,17 @@ func moody(k *fakeKeeper, d *dice) {
 			}
 		})
 	}
+	k.channels.boot = func(string) (words []word) {
+		for _, n := range []nodeipc.News{nodeipc.Online, nodeipc.Ready, nodeipc.Listening} {
+			if d.n(4) > 0 {
+				words = append(words, word{d.upTo(4 * time.Second), n})
+			}
+		}
+		return words
+	}
+	k.channels.drain = func(key string, limit time.Duration) {
+		time.AfterFunc(d.upTo(limit), func() { k.channels.finished(key) })
+	}
 	k.hear = func(p fakeProc, sig syscall.Signal) {
 		if sig == syscall.SIGKILL || d.n(4) > 0 {
 			time.AfterFunc(d.upTo(500*time.Millisecond), func() { k.exit(p.Key, uint32(sig)) })
@@ -78,6 +90,7 @@ func TestChaos(t *testing.T) {
 					spec("a", instances(4)),
 					spec("b", instances(3), func(s *api.Spec) { s.Backoff, s.KillTimeout = 100, 0 }),
 					spec("c", instances(3), func(s *api.Spec) { s.RestartDelay, s.TreeKill = 700, false }),
+					spec("w", cluster, instances(3), func(s *api.Spec) { s.WaitReady = d.n(2) == 0 }),
 				}
 				for range lives {
 					ctx, cancel := context.WithCancel(t.Context())
@@ -119,17 +132,17 @@ func TestChaos(t *testing.T) {
 
 // anything orders something, after a while.
 func (w *world) anything(ctx context.Context, d *dice, apps []api.Spec) {
-	acts := []string{api.ActStart, api.ActStop, api.ActRestart, api.ActReset, api.ActDelete, api.ActSignal}
-	targets := []string{"a", "b", "c", "all", "0", "4", "9", "/b|c/"}
+	acts := []string{api.ActStart, api.ActStop, api.ActRestart, api.ActReset, api.ActDelete, api.ActSignal, api.ActReload}
+	targets := []string{"a", "b", "c", "w", "all", "0", "4", "9", "/b|c/"}
 	time.Sleep(d.upTo(2 * time.Second))
 	switch d.n(6) {
 	case 0:
-		_ = w.Start(ctx, api.StartRequest{Apps: apps}, nobody)
+		_ = w.Start(ctx, api.StartRequest{Apps: apps, Reload: d.n(2) == 0}, nobody)
 	case 1:
-		_ = w.Scale(ctx, api.ScaleRequest{Name: targets[d.n(3)], Count: 1 + d.n(5)}, nobody)
+		_ = w.Scale(ctx, api.ScaleRequest{Name: targets[d.n(4)], Count: 1 + d.n(5)}, nobody)
 	default:
 		_ = w.Act(ctx, api.ActRequest{
-			Act: acts[d.n(len(acts))], Targets: []string{targets[d.n(len(targets))]}, Parallel: d.n(4), Signal: "USR2",
+			Act: acts[d.n(len(acts))], Targets: []string{targets[d.n(len(targets))]}, Parallel: d.n(4), Signal: "USR2", Force: d.n(2) == 0,
 		}, nobody)
 	}
 }
