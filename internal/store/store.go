@@ -189,6 +189,7 @@ func (r *replay) line(payload []byte) error {
 		r.s.nextRef = max(r.s.nextRef, e.Spec.ID)
 	case e.Put != nil:
 		rec := e.Put.Record
+		r.s.next = max(r.s.next, rec.Serial+1, rec.Worker+1)
 		rec.Spec, rec.Inherited = r.specs[e.Put.SpecID], r.envs[e.Put.EnvID]
 		if rec.Spec == nil || rec.Inherited == nil {
 			// A damaged line took what it refers to. Its process, if it has
@@ -197,7 +198,6 @@ func (r *replay) line(payload []byte) error {
 			return nil
 		}
 		r.s.live[rec.Serial] = rec
-		r.s.next = max(r.s.next, rec.Serial+1, rec.Worker+1)
 	case e.Del != 0:
 		delete(r.s.live, e.Del)
 	case e.Next != 0:

@@ -65,6 +65,7 @@ func record(s *Store, id int, spec *api.Spec, env *Environment) Record {
 			WakeAt: at.Add(time.Hour), Exit: lifecycle.Exit{Happened: true, Code: 7}, Reason: "why",
 		},
 		Key: fmt.Sprintf("key-%d", id), KeyLaunch: 5, Proc: sysinfo.Identity{PID: 42, Start: 43, Boot: "boot"}, Version: "1.2.3",
+		Role: Successor, Worker: s.Serial(), Alt: true, Actions: []string{"clear", "\"more\""}, Note: "a note",
 	}
 }
 
@@ -241,6 +242,7 @@ func TestNumbersGoOn(t *testing.T) {
 	if next := s.Serial(); next <= gone {
 		t.Errorf("serial %d was given before", next)
 	}
+	a = got[0]
 	a.Worker = s.Serial()
 	put(t, s, a)
 	closeStore(t, s)

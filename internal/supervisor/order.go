@@ -125,10 +125,10 @@ func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done fu
 
 // atOnce is how many such orders for instances of one app are carried out at
 // once where nobody asks for another number; 0: all.
-func (o order) atOnce(row *Row) int {
-	_, renew := o.event.(lifecycle.Restart)
+func (m order) atOnce(row *Row) int {
+	_, renew := m.event.(lifecycle.Restart)
 	switch {
-	case o.reload && (row == nil || row.Mode != api.Cluster):
+	case m.reload && (row == nil || row.Mode != api.Cluster):
 		return 1 // the others serve on
 	case renew:
 		return rolling

@@ -230,11 +230,15 @@ func TestReadinessOfASuccessor(t *testing.T) {
 		"it comes up, as the old one":          {nil, []word{{0, nodeipc.Online}}, []word{{1 * s, nodeipc.Online}}, 1 * s},
 		"its word counts under wait_ready": {
 			func(s *api.Spec) { s.WaitReady = true },
-			[]word{{0, nodeipc.Ready}}, []word{{0, nodeipc.Online}, {1 * s, nodeipc.Listening}, {2 * s, nodeipc.Ready}}, 2 * s,
+			[]word{{0, nodeipc.Ready}},
+			[]word{{0, nodeipc.Online}, {1 * s, nodeipc.Listening}, {2 * s, nodeipc.Ready}},
+			2 * s,
 		},
 		"and nothing but its word": {
 			func(s *api.Spec) { s.WaitReady = true },
-			[]word{{0, nodeipc.Ready}}, []word{{0, nodeipc.Online}, {1 * s, nodeipc.Listening}}, 0,
+			[]word{{0, nodeipc.Ready}},
+			[]word{{0, nodeipc.Online}, {1 * s, nodeipc.Listening}},
+			0,
 		},
 		"ready without wait_ready is only a message": {
 			nil, []word{{0, nodeipc.Listening}}, []word{{1 * s, nodeipc.Ready}, {2 * s, nodeipc.Listening}}, 2 * s,
@@ -650,7 +654,7 @@ func TestSocketsAreReleasedWithTheLastWorker(t *testing.T) {
 }
 
 // reloadsThatDie are the ways in which a reload may go.
-var reloadsThatDie = map[string]struct { //nolint:gochecknoglobals // a table, never written
+var reloadsThatDie = map[string]struct {
 	boot  func(key string) []word
 	crash bool
 	over  bool // it has to take over, when the daemon lives
