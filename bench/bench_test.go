@@ -282,14 +282,14 @@ func TestManagersThatDoNotDoTheirWorkAreFoundOut(t *testing.T) {
 func TestRoundsAreInTurns(t *testing.T) {
 	a, b := &pm2Like{title: "a", limit: 10}, &pm2Like{title: "b", limit: 1}
 	var got []string
-	m := measurement{name: "order", take: func(_ context.Context, t *turn) error {
+	m := measurement{name: "order", of: allManagers, take: func(_ context.Context, t *turn) error {
 		got = append(got, fmt.Sprintf("%s %d", t.who, t.apps))
 		return errors.New("enough")
 	}}
 	for _, who := range []*pm2Like{a, b} {
 		who.program, who.homeVar = "/bin/true", "STUB_HOME"
 	}
-	r := &runner{managers: []manager{a, b}, results: newResults(), progress: io.Discard}
+	r := &runner{peers: peers{managers: []manager{a, b}}, results: newResults(), progress: io.Discard}
 	for _, n := range []int{1, 5} {
 		for round := range 2 {
 			if err := r.round(t.Context(), m, n, round); err != nil {
@@ -308,10 +308,10 @@ func TestRoundsAreInTurns(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	r := &runner{
-		options:  options{rounds: 2, sizes: []int{100, 1000}},
-		managers: []manager{&pm2Like{title: "tend", release: "1"}, &pm2Like{title: "PM2", release: "7"}},
-		machine:  machine{kernel: "6.1", cores: 2, load: "0.10"},
-		notes:    []string{"A note."}, results: newResults(),
+		options: options{rounds: 2, sizes: []int{100, 1000}},
+		peers:   peers{managers: []manager{&pm2Like{title: "tend", release: "1"}, &pm2Like{title: "PM2", release: "7"}}},
+		machine: machine{kernel: "6.1", cores: 2, load: "0.10"},
+		notes:   []string{"A note."}, results: newResults(),
 	}
 	r.results.add(row{startTime, 1000}, "tend", 3)
 	r.results.add(row{startTime, 100}, "tend", 0.2, 0.3, 0.2)

@@ -31,7 +31,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -75,7 +74,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.StringVar(&o.tend, "tend", "bin/tend", "the tend to measure, with its other programs beside it")
-	set.StringVar(&only, "only", "", "measure only these, of: "+strings.Join(measurementNames(), ","))
+	set.StringVar(&only, "only", "", "measure only these, of: "+strings.Join(measurementNames(), ",")+"; cluster stands for all that begin so")
 	set.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	set.StringVar(&sizes, "sizes", "10,100,1000", "numbers of apps; of more than 100 for tend alone")
 	set.BoolVar(&o.noPM2, "no-pm2", false, "leave PM2 out")
@@ -100,7 +99,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.only = strings.Split(only, ",")
 	}
 	for _, name := range o.only {
-		if !slices.Contains(measurementNames(), name) {
+		if !slices.ContainsFunc(measurements(), func(m measurement) bool { return m.isOf(name) }) {
 			return o, fmt.Errorf("read -only: no measurement is called %q", name)
 		}
 	}
@@ -155,37 +154,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("measure: %d turns failed, see the report", n)
 	}
 	return nil
-}
-
-// managersFor are the managers to measure, tend first, and why one that was
-// wanted is not among them.
-func managersFor(ctx context.Context, o options, progress io.Writer) (all []manager, leftOut []string, err error) {
-	path, err := filepath.Abs(o.tend)
-	if err != nil {
-		return nil, nil, err
-	}
-	tend, err := newTend(ctx, path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w (`make build` makes it)", err)
-	}
-	all = append(all, tend)
-	if !o.noPM2 {
-		switch pm2, err := newPM2(ctx, o.pm2, o.pm2Thousand, progress); {
-		case err == nil:
-			all = append(all, pm2)
-		case ctx.Err() != nil:
-			return nil, nil, ctx.Err()
-		default:
-			leftOut = append(leftOut, fmt.Sprintf("PM2 is left out: %v.", err))
-		}
-	}
-	if !o.noSupervisor {
-		switch supervisor, err := newSupervisor(ctx); {
-		case err == nil:
-			all = append(all, supervisor)
-		default:
-			leftOut = append(leftOut, fmt.Sprintf("Supervisor is left out: %v.", err))
-		}
-	}
-	return all, leftOut, nil
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // app is a program that a manager is told to keep running.
@@ -16,6 +17,11 @@ type app struct {
 	name   string
 	script string
 	args   []string
+
+	// workers, if not 0, makes it an app of Node in cluster mode.
+	workers       int
+	env           map[string]string
+	listenTimeout time.Duration // 0 for the manager's default
 }
 
 // sleepers are n apps that do nothing until a signal ends them. What a manager
@@ -40,6 +46,7 @@ type verb string
 const (
 	start   verb = "start" // what was declared
 	restart verb = "restart"
+	reload  verb = "reload"
 	remove  verb = "delete"
 	list    verb = "ls"
 	kill    verb = "kill" // the apps and the manager
@@ -76,13 +83,14 @@ type pm2Like struct {
 	pidName string // of the pid file, in the home
 	limit   int
 	environ []string
+	balance string // of apps in cluster mode; "" where it has no choice
 }
 
 // tendLimit is more apps than -sizes can sensibly ask for.
 const tendLimit = 1 << 20
 
 // newTend is the tend of this path.
-func newTend(ctx context.Context, path string) (manager, error) {
+func newTend(ctx context.Context, path string) (*pm2Like, error) {
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
 	if err != nil {
 		return nil, fmt.Errorf("ask tend for its version: %w", err)
@@ -110,19 +118,30 @@ func (m *pm2Like) boot(ctx context.Context, h *home) error {
 	return err
 }
 
+// declaration is an app in the ecosystem file.
+type declaration struct {
+	Name          string            `json:"name"`
+	Script        string            `json:"script"`
+	Args          []string          `json:"args,omitempty"`
+	Interpreter   string            `json:"interpreter,omitempty"`
+	Mode          string            `json:"exec_mode"`
+	Workers       int               `json:"instances,omitempty"`
+	Balance       string            `json:"balance,omitempty"`
+	Env           map[string]string `json:"env,omitempty"`
+	ListenTimeout int64             `json:"listen_timeout,omitempty"`
+}
+
 func (m *pm2Like) declare(_ context.Context, h *home, apps []app) error {
-	type declaration struct {
-		Name        string   `json:"name"`
-		Script      string   `json:"script"`
-		Args        []string `json:"args"`
-		Interpreter string   `json:"interpreter"`
-		Mode        string   `json:"exec_mode"`
-	}
 	file := struct {
 		Apps []declaration `json:"apps"`
 	}{}
 	for _, a := range apps {
-		file.Apps = append(file.Apps, declaration{a.name, a.script, a.args, "none", "fork"})
+		d := declaration{Name: a.name, Script: a.script, Args: a.args, Interpreter: "none", Mode: "fork"}
+		if a.workers > 0 {
+			d.Interpreter, d.Mode, d.Workers, d.Balance = "", "cluster", a.workers, m.balance
+			d.Env, d.ListenTimeout = a.env, a.listenTimeout.Milliseconds()
+		}
+		file.Apps = append(file.Apps, d)
 	}
 	text, err := json.Marshal(file)
 	if err != nil {
@@ -135,7 +154,7 @@ func (m *pm2Like) argv(dir string, v verb) []string {
 	switch v {
 	case start:
 		return []string{m.program, "start", m.appsFile(dir)}
-	case restart, remove:
+	case restart, reload, remove:
 		return []string{m.program, string(v), "all"}
 	case list, kill:
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"tend/internal/sysinfo"
@@ -21,9 +22,9 @@ type measurement struct {
 	sizes func(all []int) []int
 	// rounds is the most that there are any use of.
 	rounds int
-	// needsKeeper leaves all but tend out.
-	needsKeeper bool
-	take        func(ctx context.Context, t *turn) error
+	// of chooses who has a turn.
+	of   func(peers) []manager
+	take func(ctx context.Context, t *turn) error
 }
 
 // How long is waited, and how often is looked.
@@ -36,6 +37,8 @@ const (
 	victims   = 20 // apps under a manager that is killed
 	aftermath = 2 * time.Second
 	many      = 100 // apps, for what is not worth looking at with fewer
+	pair      = 2   // workers of a cluster
+	quartet   = 4   // where one of them is out of order
 	always    = 1 << 20
 )
 
@@ -46,15 +49,31 @@ func measurements() []measurement {
 	}
 	only := func(n int) func([]int) []int { return func([]int) []int { return []int{n} } }
 	return []measurement{
-		{name: "memory", sizes: func(all []int) []int { return append([]int{0}, large(all)...) }, rounds: 3, take: takeMemory},
-		{name: "ls", sizes: every, rounds: always, take: takeList},
-		{name: "cycle", sizes: every, rounds: always, take: takeCycle},
-		{name: "kill", sizes: large, rounds: always, take: takeKill},
-		{name: "gap", sizes: only(1), rounds: always, take: takeGap},
-		{name: "cpu", sizes: large, rounds: 3, take: takeCPU},
-		{name: "crash", sizes: only(victims), rounds: 3, take: takeCrash},
-		{name: "keeper", sizes: only(victims), rounds: 3, needsKeeper: true, take: takeKeeperCrash},
+		{name: "memory", sizes: func(all []int) []int { return append([]int{0}, large(all)...) }, rounds: 3, of: allManagers, take: takeMemory},
+		{name: "ls", sizes: every, rounds: always, of: allManagers, take: takeList},
+		{name: "cycle", sizes: every, rounds: always, of: allManagers, take: takeCycle},
+		{name: "kill", sizes: large, rounds: always, of: allManagers, take: takeKill},
+		{name: "gap", sizes: only(1), rounds: always, of: allManagers, take: takeGap},
+		{name: "cpu", sizes: large, rounds: 3, of: allManagers, take: takeCPU},
+		{name: "crash", sizes: only(victims), rounds: 3, of: allManagers, take: takeCrash},
+		{name: "keeper", sizes: only(victims), rounds: 3, of: tendAlone, take: takeKeeperCrash},
+		{name: "cluster-rates", sizes: only(pair), rounds: 3, of: allClusters, take: takeRates},
+		{name: "cluster-reload", sizes: only(pair), rounds: 2, of: reloaders, take: takeReload},
+		{name: "cluster-load", sizes: only(pair), rounds: 1, of: reloaders, take: takePlainReloads},
+		{name: "cluster-slow", sizes: only(pair), rounds: 1, of: reloaders, take: takeSlowReloads},
+		{name: "cluster-crash", sizes: only(pair), rounds: 1, of: reloaders, take: takeCrashingVersion},
+		{name: "cluster-silent", sizes: only(pair), rounds: 1, of: reloaders, take: takeSilentVersion},
+		{name: "cluster-late", sizes: only(pair), rounds: 1, of: reloaders, take: takeLateVersion},
+		{name: "cluster-daemon", sizes: only(pair), rounds: 1, of: balances, take: takeDaemonDeaths},
+		{name: "cluster-messages", sizes: only(1), rounds: 1, of: oneTend, take: takeMessages},
+		{name: "cluster-abuse", sizes: only(quartet), rounds: 1, of: reloaders, take: takeAbuse},
 	}
+}
+
+// isOf tells that name is that of m, or of the group of measurements that the
+// name of m begins with.
+func (m measurement) isOf(name string) bool {
+	return m.name == name || strings.HasPrefix(m.name, name+"-")
 }
 
 func measurementNames() []string {

@@ -21,7 +21,7 @@ const (
 
 // newPM2 is the PM2 in dir, installed by npm where it is not there yet. An
 // empty dir stands for one below the user's cache directory.
-func newPM2(ctx context.Context, dir string, thousand bool, progress io.Writer) (manager, error) {
+func newPM2(ctx context.Context, dir string, thousand bool, progress io.Writer) (*pm2Like, error) {
 	if dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
@@ -49,7 +49,7 @@ func newPM2(ctx context.Context, dir string, thousand bool, progress io.Writer) 
 		limit = pm2ThousandLimit
 	}
 	return &pm2Like{
-		title: "PM2", release: release, program: program, homeVar: "PM2_HOME", pidName: "pm2.pid", limit: limit,
+		title: pm2Title, release: release, program: program, homeVar: "PM2_HOME", pidName: "pm2.pid", limit: limit,
 		// PM2 would ask its makers for a newer version now and then; that is
 		// not what is compared.
 		environ: []string{"PM2_DISABLE_VERSION_CHECK=true"},

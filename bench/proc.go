@@ -56,18 +56,23 @@ func endMarked(pid int, mark string) {
 	}
 }
 
-// resident is the memory of a process in bytes, as VmRSS has it: with what it
-// shares with others.
-func resident(pid int) (float64, error) {
+// resident is the memory of a process in bytes: with what it shares with others.
+func resident(pid int) (float64, error) { return statusBytes(pid, "VmRSS") }
+
+// residentPeak is the most that it ever had.
+func residentPeak(pid int) (float64, error) { return statusBytes(pid, "VmHWM") }
+
+// statusBytes reads a size from proc_pid_status(5).
+func statusBytes(pid int, field string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
 		var kib float64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kib); n == 1 {
+		if n, _ := fmt.Sscanf(line, field+": %f kB", &kib); n == 1 {
 			return kib * 1024, nil
 		}
 	}
-	return 0, fmt.Errorf("read the memory of process %d: it has none", pid)
+	return 0, fmt.Errorf("read the memory of process %d: it has no %s", pid, field)
 }

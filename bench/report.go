@@ -40,19 +40,20 @@ func (r *runner) report() string {
 		"Made by `make bench`. Medians of up to %d rounds; of apps that are counted, the worst round. \"Manager\" is all of its processes.\n\n",
 		r.machine.kernel, r.machine.cores, r.machine.cpu, runtime.Version(), r.machine.load,
 		r.options.rounds)
-	if len(r.results.values) > 0 {
+	if len(r.results.rows(quantities())) > 0 {
 		b.WriteString(table(r.comparison()))
 		if growth := r.growth(); len(growth) > 1 {
 			b.WriteString("\n## How tend's costs grow\n\nTime for each app; the same at every size is linear.\n\n")
 			b.WriteString(table(growth))
 		}
 		b.WriteString("\n## Spread\n\n")
-		b.WriteString(table(r.spread()))
+		b.WriteString(table(r.spread(quantities(), r.peers.managers)))
 	}
+	b.WriteString(r.cluster())
 	for _, part := range []struct {
 		head  string
 		lines []string
-	}{{"Notes", r.notes}, {"Failures", r.results.failures}} {
+	}{{"Notes", append(slices.Clone(r.notes), r.results.remarks...)}, {"Failures", r.results.failures}} {
 		if len(part.lines) > 0 {
 			fmt.Fprintf(&b, "\n## %s\n\n- %s\n", part.head, strings.Join(part.lines, "\n- "))
 		}
@@ -64,26 +65,26 @@ func (r *runner) report() string {
 // manager and for how it compares with tend.
 func (r *runner) comparison() [][]string {
 	head := []string{"what"}
-	for _, m := range r.managers {
+	for _, m := range r.peers.managers {
 		head = append(head, m.name()+" "+m.version())
 	}
-	others := r.managers[1:]
+	others := r.peers.managers[1:]
 	for _, m := range others {
 		head = append(head, m.name()+" : tend")
 	}
 	rows := [][]string{append(head, "target", "")}
-	for _, at := range r.results.rows() {
+	for _, at := range r.results.rows(quantities()) {
 		cells := []string{at.quantity.title(at.apps)}
-		for _, m := range r.managers {
+		for _, m := range r.peers.managers {
 			cells = append(cells, r.cell(at, m.name()))
 		}
-		own, measured := r.results.figure(at, r.managers[0].name())
+		own, measured := r.results.figure(at, r.peers.managers[0].name())
 		for _, m := range others {
 			cells = append(cells, r.ratio(at, own, m.name()))
 		}
 		if target, ok := targets()[at]; ok && measured {
 			sign := "≤ "
-			if at.quantity.counts() {
+			if at.quantity.trait().more {
 				sign = ""
 			}
 			cells = append(cells, sign+at.quantity.format(target), verdict(at.quantity, own, target))
@@ -105,7 +106,7 @@ func (r *runner) cell(at row, who string) string {
 // ratio is how often tend's own figure goes into who's.
 func (r *runner) ratio(at row, own float64, who string) string {
 	value, ok := r.results.figure(at, who)
-	if !ok || at.quantity.counts() || own <= 0 {
+	if !ok || at.quantity.trait().unit == whole || own <= 0 {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f x", value/own)
@@ -123,7 +124,7 @@ func (r *runner) growth() [][]string {
 		cells := []string{fmt.Sprint(n)}
 		for _, q := range timed {
 			cell := "-"
-			if value, ok := r.results.figure(row{q, n}, r.managers[0].name()); ok {
+			if value, ok := r.results.figure(row{q, n}, r.peers.managers[0].name()); ok {
 				cell = fmt.Sprintf("%.2f ms", 1000*value/float64(n))
 			}
 			cells = append(cells, cell)
@@ -136,15 +137,15 @@ func (r *runner) growth() [][]string {
 }
 
 // spread has how far apart the values behind each figure are.
-func (r *runner) spread() [][]string {
+func (r *runner) spread(order []quantity, who []manager) [][]string {
 	head := []string{"least - most (values)"}
-	for _, m := range r.managers {
+	for _, m := range who {
 		head = append(head, m.name())
 	}
 	rows := [][]string{head}
-	for _, at := range r.results.rows() {
+	for _, at := range r.results.rows(order) {
 		cells := []string{at.quantity.title(at.apps)}
-		for _, m := range r.managers {
+		for _, m := range who {
 			cell := "-"
 			if values := r.results.values[at][m.name()]; len(values) > 0 {
 				least, most := at.quantity.format(slices.Min(values)), at.quantity.format(slices.Max(values))

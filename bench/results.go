@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 )
 
-// quantity is what a value says something about. Times are in seconds, memory
-// is in bytes, CPU in percent of one core.
+// quantity is what a value says something about: here, or in
+// clusterquantity.go. Times are in seconds, memory is in bytes, CPU in percent
+// of one core.
 type quantity string
 
 // The quantities.
@@ -25,7 +28,7 @@ const (
 	keeperKept      quantity = "kept without keeper"
 )
 
-// quantities are all of them, in the order of the report.
+// quantities are those of any app, in the order of the report.
 func quantities() []quantity {
 	return []quantity{
 		memory, listTime, startTime, restartTime, deleteTime, killTime, restartGap, cpu,
@@ -60,37 +63,76 @@ func (q quantity) title(n int) string {
 	return string(q)
 }
 
-// counts tells that more is better, and that the worst round is the figure: a
-// median would hide a lost app.
-func (q quantity) counts() bool {
-	return slices.Contains([]quantity{daemonSurvivors, daemonKept, keeperSurvivors, keeperKept}, q)
+// unit is what a figure is counted in.
+type unit string
+
+const (
+	span    unit = "seconds"
+	bulk    unit = "bytes"
+	percent unit = "percent"
+	whole   unit = "whole"
+)
+
+// trait is what has to be known of a quantity to deal with its values.
+type trait struct {
+	unit unit
+	more bool // is better
+	// of makes one number of all values, of which there is at least one.
+	of func(values []float64) float64
+}
+
+// trait of q. Where apps or failures are counted a median would hide those that
+// were lost.
+func (q quantity) trait() trait {
+	switch q.plain() {
+	case daemonSurvivors, daemonKept, keeperSurvivors, keeperKept, oldWorkers, told:
+		return trait{whole, true, slices.Min[[]float64]}
+	case freshRate, keptRate, askedRate:
+		return trait{whole, true, median}
+	case freshMade, keptMade, messagesMade, askedMade:
+		return trait{whole, true, sum}
+	case freshFailed, keptFailed, messagesMissing, messagesRepeated, askedHeld, askedFailed:
+		return trait{whole, false, sum}
+	case memory, memoryBefore, memoryPeak, memoryAfter:
+		return trait{bulk, false, median}
+	case cpu, freshClient, keptClient:
+		return trait{percent, false, median}
+	}
+	return trait{span, false, median}
 }
 
 // figure is the one number that stands for values, of which there is at least
 // one.
-func (q quantity) figure(values []float64) float64 {
-	if q.counts() {
-		return slices.Min(values)
-	}
-	return median(values)
-}
+func (q quantity) figure(values []float64) float64 { return q.trait().of(values) }
 
 // format writes a value with its unit.
 func (q quantity) format(value float64) string {
-	switch {
-	case q.counts():
-		return fmt.Sprint(value)
-	case q == memory:
+	switch q.trait().unit {
+	case whole:
+		return thousands(int(math.Round(value)))
+	case bulk:
 		return fmt.Sprintf("%.1f MiB", value/(1<<20))
-	case q == cpu:
+	case percent:
 		return fmt.Sprintf("%.2f %%", value)
+	case span:
 	}
 	return seconds(value)
 }
 
+// thousands writes a number with a comma before each three digits.
+func thousands(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+}
+
 // seconds writes a time with as much as matters of it.
 func seconds(s float64) string {
-	if s < 0.1 {
+	switch {
+	case s < 0.001:
+		return fmt.Sprintf("%.1f µs", 1e6*s)
+	case s < 0.1:
 		return fmt.Sprintf("%.1f ms", 1000*s)
 	}
 	return fmt.Sprintf("%.2f s", s)
@@ -124,6 +166,7 @@ type row struct {
 type results struct {
 	values   map[row]map[string][]float64 // by the manager's name
 	failures []string
+	remarks  []string // what figures do not say
 }
 
 func newResults() *results { return &results{values: map[row]map[string][]float64{}} }
@@ -135,13 +178,14 @@ func (r *results) add(at row, who string, values ...float64) {
 	r.values[at][who] = append(r.values[at][who], values...)
 }
 
-// rows are those that have values, in the order of the report.
-func (r *results) rows() []row {
+// rows are those of some quantities that have values, in their order.
+func (r *results) rows(order []quantity) []row {
 	all := make([]row, 0, len(r.values))
 	for at := range r.values {
-		all = append(all, at)
+		if slices.Contains(order, at.quantity) {
+			all = append(all, at)
+		}
 	}
-	order := quantities()
 	slices.SortFunc(all, func(a, b row) int {
 		if d := slices.Index(order, a.quantity) - slices.Index(order, b.quantity); d != 0 {
 			return d
@@ -162,10 +206,17 @@ func (r *results) figure(at row, who string) (value float64, ok bool) {
 
 // verdict is what has become of a target.
 func verdict(q quantity, figure, target float64) string {
-	if q.counts() && figure >= target || !q.counts() && figure <= target {
+	if more := q.trait().more; more && figure >= target || !more && figure <= target {
 		return "met"
 	}
 	return "**missed**"
+}
+
+func sum(values []float64) (all float64) {
+	for _, v := range values {
+		all += v
+	}
+	return all
 }
 
 // median is the middle of values, of which there is at least one.

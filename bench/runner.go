@@ -11,7 +11,7 @@ import (
 // runner takes all measurements of one run.
 type runner struct {
 	options  options
-	managers []manager
+	peers    peers
 	machine  machine
 	notes    []string
 	results  *results
@@ -19,7 +19,7 @@ type runner struct {
 }
 
 func newRunner(ctx context.Context, o options, progress io.Writer) (*runner, error) {
-	managers, notes, err := managersFor(ctx, o, progress)
+	peers, notes, err := peersFor(ctx, o, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func newRunner(ctx context.Context, o options, progress io.Writer) (*runner, err
 		return nil, err
 	}
 	return &runner{
-		options: o, managers: managers, machine: thisMachine(), notes: append(notes, floors...),
+		options: o, peers: peers, machine: thisMachine(), notes: append(notes, floors...),
 		results: newResults(), progress: progress,
 	}, nil
 }
@@ -36,7 +36,7 @@ func newRunner(ctx context.Context, o options, progress io.Writer) (*runner, err
 // run takes the measurements in order. It returns early only where ctx ends.
 func (r *runner) run(ctx context.Context) error {
 	for _, m := range measurements() {
-		if len(r.options.only) > 0 && !slices.Contains(r.options.only, m.name) {
+		if only := r.options.only; len(only) > 0 && !slices.ContainsFunc(only, m.isOf) {
 			continue
 		}
 		for _, n := range m.sizes(r.options.sizes) {
@@ -50,11 +50,12 @@ func (r *runner) run(ctx context.Context) error {
 	return nil
 }
 
-// round gives each manager its turn.
+// round gives each of those that m is about its turn.
 func (r *runner) round(ctx context.Context, m measurement, n, round int) error {
-	for i := range r.managers {
-		who := r.managers[(round+i)%len(r.managers)]
-		if n > who.most() || m.needsKeeper && who != r.managers[0] {
+	all := m.of(r.peers)
+	for i := range all {
+		who := all[(round+i)%len(all)]
+		if n > who.most() {
 			continue
 		}
 		t := &turn{apps: n, who: who.name(), results: r.results}
@@ -67,7 +68,7 @@ func (r *runner) round(ctx context.Context, m measurement, n, round int) error {
 			r.results.failures = append(r.results.failures,
 				fmt.Sprintf("%s, %d apps, round %d, %s: %v", m.name, n, round+1, who.name(), err))
 		}
-		_, _ = fmt.Fprintf(r.progress, "%-9s %4d apps  round %d  %-10s  %s\n", m.name, n, round+1, who.name(), strings.Join(t.said, ", "))
+		_, _ = fmt.Fprintf(r.progress, "%-16s %4d apps  round %d  %-16s  %s\n", m.name, n, round+1, who.name(), strings.Join(t.said, ", "))
 	}
 	return nil
 }
@@ -101,4 +102,9 @@ func (t *turn) take(ctx context.Context, who manager, m measurement) (err error)
 func (t *turn) record(q quantity, values ...float64) {
 	t.results.add(row{q, t.apps}, t.who, values...)
 	t.said = append(t.said, fmt.Sprintf("%s %s", q, q.format(q.figure(values))))
+}
+
+// remark keeps what a figure does not say.
+func (t *turn) remark(format string, args ...any) {
+	t.results.remarks = append(t.results.remarks, t.who+", "+fmt.Sprintf(format, args...)+".")
 }

@@ -105,7 +105,7 @@ func (s *supervisor) argv(dir string, v verb) []string {
 		return s.ctl(dir, "stop", "all")
 	case kill:
 		return s.ctl(dir, "shutdown")
-	case list:
+	case reload, list: // it knows no reload
 	}
 	return s.ctl(dir, "status")
 }

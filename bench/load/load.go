@@ -7,7 +7,11 @@
 // more than a kilobyte, and come from this machine.
 package load
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Kind is how a client behaves.
 type Kind int
@@ -88,6 +92,17 @@ func (t *Tally) Failures(except ...Failure) (n int) {
 
 // Made is how many requests have an end.
 func (t *Tally) Made() int { return t.Done + t.Failures() }
+
+// String says how many requests failed, and why.
+func (t *Tally) String() string {
+	var parts []string
+	for f, n := range t.Failed {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %v", n, Failure(f)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
 
 // Result is what became of a load.
 type Result struct {

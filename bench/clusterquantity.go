@@ -1,0 +1,196 @@
+package main
+
+import "strings"
+
+// The quantities of cluster mode.
+const (
+	freshRate   quantity = "new connections a second"
+	managerCost quantity = "manager's CPU for one"
+	workerCost  quantity = "workers' CPU for one"
+	freshClient quantity = "client's CPU, new connections"
+	keptRate    quantity = "keep-alive requests a second"
+	keptClient  quantity = "client's CPU, keep-alive"
+
+	reloadTime  quantity = "time of the command"
+	freshMade   quantity = "requests on new connections"
+	freshFailed quantity = "failed on new connections"
+	keptMade    quantity = "keep-alive requests"
+	keptFailed  quantity = "failed keep-alive"
+	told        quantity = "exit code not 0"
+	oldWorkers  quantity = "old workers alive"
+
+	messagesMade     quantity = "messages"
+	messagesMissing  quantity = "missing"
+	messagesRepeated quantity = "repeated"
+
+	memoryBefore quantity = "daemon's RSS before"
+	memoryPeak   quantity = "peak"
+	memoryAfter  quantity = "after"
+	askedMade    quantity = "requests"
+	askedRate    quantity = "answered a second"
+	askedTail    quantity = "99 % within"
+	askedHeld    quantity = "held"
+	askedFailed  quantity = "failed"
+)
+
+// situation is what went on while something was counted.
+type situation string
+
+// The situations.
+const (
+	plainReload     situation = "reload under load"
+	slowReload      situation = "reload under load, 5 ms an answer"
+	crashingVersion situation = "version that crashes"
+	silentVersion   situation = "version that never listens"
+	lateVersion     situation = "version that listens too late"
+	daemonDeath     situation = "daemon killed"
+)
+
+// in is q as counted in a situation.
+func (q quantity) in(s situation) quantity { return quantity(s) + ": " + q }
+
+// plain is q without its situation.
+func (q quantity) plain() quantity {
+	if i := strings.LastIndex(string(q), ": "); i >= 0 {
+		return q[i+2:]
+	}
+	return q
+}
+
+// column is one of a table of cluster mode.
+type column struct {
+	q  quantity
+	of quantity // what it is a part of, if anything
+}
+
+// section is a table of cluster mode with what it says.
+type section struct {
+	head, text string
+	workers    int
+	columns    []column
+	ratios     bool // beside PM2's and Node's figures
+}
+
+// visits are the columns of what visitors got.
+func visits(s situation) []column {
+	return []column{{freshFailed.in(s), freshMade.in(s)}, {keptFailed.in(s), keptMade.in(s)}}
+}
+
+func reloadColumns(s situation) []column {
+	return append([]column{{q: reloadTime.in(s)}}, visits(s)...)
+}
+
+func brokenColumns(s situation) []column {
+	return append(reloadColumns(s), column{q: told.in(s)}, column{q: oldWorkers.in(s)})
+}
+
+func sections() []section {
+	return []section{
+		{
+			head: "New connections", workers: pair, ratios: true,
+			text: "64 clients, each request on a connection of its own. The client shares the cores with what it measures.",
+			columns: []column{
+				{q: freshRate}, {q: managerCost}, {q: workerCost}, {q: freshClient},
+			},
+		},
+		{
+			head: "Keep-alive", workers: pair, ratios: true,
+			text:    "64 clients with one connection each.",
+			columns: []column{{q: keptRate}, {q: keptClient}},
+		},
+		{head: "Reload without load", workers: pair, columns: []column{{q: reloadTime}}, ratios: true},
+		{
+			head: "20 reloads under load", workers: pair, columns: reloadColumns(plainReload),
+			text: "16 clients that make a connection for each request and 16 with keep-alive, none of which asks twice. Failed of all.",
+		},
+		{
+			head: "20 reloads under load, 5 ms an answer", workers: pair, columns: reloadColumns(slowReload),
+			text: "The same clients; the app answers after 5 ms.",
+		},
+		{
+			head: "Reload to a version that crashes", workers: pair, columns: brokenColumns(crashingVersion),
+			text: "The same clients and an app that answers after 5 ms. `listen_timeout` is 1 s; counted is until 2 s after the command.",
+		},
+		{head: "Reload to a version that never listens", workers: pair, columns: brokenColumns(silentVersion)},
+		{head: "Reload to a version that listens too late", workers: pair, columns: brokenColumns(lateVersion)},
+		{
+			head: "Daemon killed 20 times under load", workers: pair, columns: append(visits(daemonDeath), column{q: oldWorkers.in(daemonDeath)}),
+			text: "The same clients. PM2 and Node are not asked: their workers die with the primary. " +
+				"In round robin a connection is lost that the daemon had accepted and not yet handed over.",
+		},
+		{
+			head: "Messages while the daemon is killed 20 times", workers: 1,
+			text:    "An app sends numbered messages of 50 bytes to 40 kB by `process.send`, one every 20 ms; a reader of `/v1/events` resumes behind the last one that it got.",
+			columns: []column{{messagesMissing, messagesMade}, {messagesRepeated, messagesMade}},
+		},
+		{
+			head: "Abuse", workers: quartet,
+			text: "For 8 s, at the same time: 500 connections a second with garbage and 500 with half a request that stay open, " +
+				"one of 4 workers stopped by SIGSTOP, and an app that sends messages as fast as they are read. " +
+				"200 well-behaved requests a second wait 2 s for an answer; those that had none were held by the stopped worker.",
+			columns: []column{
+				{q: memoryBefore}, {q: memoryPeak}, {q: memoryAfter},
+				{q: askedRate}, {q: askedTail}, {askedHeld, askedMade}, {askedFailed, askedMade},
+			},
+		},
+	}
+}
+
+// promise is what tend has to keep in cluster mode.
+type promise struct {
+	at    row
+	who   string
+	bound float64
+	times string // whose figure the bound is a multiple of; "" where it is the figure
+}
+
+func promises() []promise {
+	all := []promise{
+		{row{freshRate, pair}, tendRoundRobin, 2, pm2Title},
+		{row{freshRate, pair}, tendRoundRobin, 1.2, nodeRoundRobin},
+		{row{freshRate, pair}, tendShared, 3.5, pm2Title},
+		{row{freshRate, pair}, tendReuseport, 3.5, pm2Title},
+		{row{managerCost, pair}, tendRoundRobin, 0.5, pm2Title},
+	}
+	tends := []string{tendRoundRobin, tendShared, tendReuseport}
+	each := func(q quantity, workers int, bound float64, times string) {
+		for _, who := range tends {
+			all = append(all, promise{row{q, workers}, who, bound, times})
+		}
+	}
+	each(keptRate, pair, 0.95, nodeRoundRobin)
+	each(reloadTime, pair, 0.4, "")
+	for _, s := range []situation{plainReload, slowReload} {
+		each(freshFailed.in(s), pair, 0, "")
+		each(keptFailed.in(s), pair, 0, "")
+	}
+	for _, s := range []situation{crashingVersion, silentVersion, lateVersion} {
+		each(freshFailed.in(s), pair, 0, "")
+		each(keptFailed.in(s), pair, 0, "")
+		each(told.in(s), pair, 1, "")
+		each(oldWorkers.in(s), pair, pair, "")
+	}
+	for _, who := range []string{tendShared, tendReuseport} {
+		all = append(all,
+			promise{row{freshFailed.in(daemonDeath), pair}, who, 0, ""},
+			promise{row{keptFailed.in(daemonDeath), pair}, who, 0, ""})
+	}
+	all = append(all, promise{row{keptFailed.in(daemonDeath), pair}, tendRoundRobin, 0, ""})
+	each(oldWorkers.in(daemonDeath), pair, pair, "")
+	all = append(all,
+		promise{row{messagesMissing, 1}, tendRoundRobin, 0, ""},
+		promise{row{messagesRepeated, 1}, tendRoundRobin, 0, ""})
+	each(memoryPeak, quartet, 64<<20, "")
+	each(askedFailed, quartet, 0, "")
+	return all
+}
+
+// clusterQuantities are those of all sections, in the order of the report.
+func clusterQuantities() (all []quantity) {
+	for _, s := range sections() {
+		for _, c := range s.columns {
+			all = append(all, c.q)
+		}
+	}
+	return all
+}

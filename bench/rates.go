@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"tend/bench/load"
+)
+
+// How long the clients ask.
+const (
+	warmUp   = 500 * time.Millisecond
+	rateTime = 2500 * time.Millisecond
+)
+
+// takeRates measures what a cluster can do when all that it does is to answer:
+// on new connections, where its manager matters, and on kept ones, where it
+// should not.
+func takeRates(ctx context.Context, t *turn) error {
+	s, err := t.startSite(ctx, siteOptions{})
+	if err != nil {
+		return err
+	}
+	fresh, err := t.measureRate(ctx, s, load.Fresh)
+	if err != nil {
+		return err
+	}
+	t.record(freshRate, fresh.perSecond)
+	t.record(managerCost, fresh.manager)
+	t.record(workerCost, fresh.workers)
+	t.record(freshClient, fresh.client)
+	kept, err := t.measureRate(ctx, s, load.Kept)
+	if err != nil {
+		return err
+	}
+	t.record(keptRate, kept.perSecond)
+	t.record(keptClient, kept.client)
+	return nil
+}
+
+// throughput is what one kind of clients got.
+type throughput struct {
+	perSecond        float64
+	manager, workers float64 // CPU time for each request, in seconds
+	client           float64 // in percent of a core
+}
+
+func (t *turn) measureRate(ctx context.Context, s *site, kind load.Kind) (got throughput, err error) {
+	groups := []load.Group{{Kind: kind, Clients: crowdSize, Patience: patience}}
+	if _, err := s.meanwhile(ctx, groups, func(ctx context.Context) error { return pause(ctx, warmUp) }); err != nil {
+		return got, err
+	}
+	daemon, err := t.daemon()
+	if err != nil {
+		return got, err
+	}
+	pids := make([]int, len(s.workers))
+	for i, id := range s.workers {
+		pids[i] = id.PID
+	}
+	managerBefore, err := cpuTime(daemon)
+	if err != nil {
+		return got, err
+	}
+	workersBefore, err := cpuTimes(pids)
+	if err != nil {
+		return got, err
+	}
+	r, err := s.meanwhile(ctx, groups, func(ctx context.Context) error { return pause(ctx, rateTime) })
+	if err != nil {
+		return got, err
+	}
+	managerAfter, err := cpuTime(daemon)
+	if err != nil {
+		return got, err
+	}
+	workersAfter, err := cpuTimes(pids)
+	if err != nil {
+		return got, err
+	}
+	tally := &r.Tallies[0]
+	if n := tally.Failures(); n > 0 {
+		t.remark("throughput: %d of %d requests failed (%s)", n, tally.Made(), tally)
+	}
+	done := float64(tally.Done)
+	return throughput{
+		perSecond: done / r.Took.Seconds(),
+		manager:   (managerAfter - managerBefore).Seconds() / done,
+		workers:   (workersAfter - workersBefore).Seconds() / done,
+		client:    100 * r.Busy,
+	}, nil
+}
