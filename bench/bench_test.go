@@ -318,6 +318,18 @@ func TestReport(t *testing.T) {
 	r.results.add(row{startTime, 100}, "PM2", 1)
 	r.results.add(row{memory, 0}, "tend", 10<<20)
 	r.results.add(row{daemonKept, victims}, "tend", 20, 20, 19)
+	r.peers.clusters = []manager{
+		&pm2Like{title: tendRoundRobin, balance: "round-robin"}, &pm2Like{title: tendShared, balance: "shared"}, &pm2Like{title: pm2Title},
+	}
+	r.results.add(row{freshRate, pair}, tendRoundRobin, 9000, 9100, 8900)
+	r.results.add(row{freshRate, pair}, tendShared, 14000)
+	r.results.add(row{freshRate, pair}, pm2Title, 4500, 4400)
+	r.results.add(row{managerCost, pair}, tendRoundRobin, 33e-6)
+	for who, failed := range map[string]float64{tendShared: 1, pm2Title: 174} {
+		r.results.add(row{freshMade.in(slowReload), pair}, who, 11000, 12000)
+		r.results.add(row{freshFailed.in(slowReload), pair}, who, failed, 0)
+	}
+	r.results.remarks = []string{"One was late."}
 	r.results.failures = []string{"One failed."}
 	r.machine.began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	got := strings.ReplaceAll(r.report(), runtime.Version(), "go1.0")

@@ -27,9 +27,9 @@ const (
 	memoryPeak   quantity = "peak"
 	memoryAfter  quantity = "after"
 	askedMade    quantity = "requests"
-	askedRate    quantity = "answered a second"
+	askedRate    quantity = "answers a second"
 	askedTail    quantity = "99 % within"
-	askedHeld    quantity = "held"
+	askedHeld    quantity = "none in 2 s"
 	askedFailed  quantity = "failed"
 )
 
@@ -127,7 +127,7 @@ func sections() []section {
 			head: "Abuse", workers: quartet,
 			text: "For 8 s, at the same time: 500 connections a second with garbage and 500 with half a request that stay open, " +
 				"one of 4 workers stopped by SIGSTOP, and an app that sends messages as fast as they are read. " +
-				"200 well-behaved requests a second wait 2 s for an answer; those that had none were held by the stopped worker.",
+				"200 well-behaved requests a second wait 2 s for an answer: the stopped worker may hold some, but none may fail in any other way.",
 			columns: []column{
 				{q: memoryBefore}, {q: memoryPeak}, {q: memoryAfter},
 				{q: askedRate}, {q: askedTail}, {askedHeld, askedMade}, {askedFailed, askedMade},

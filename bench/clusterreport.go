@@ -24,7 +24,7 @@ func (r *runner) cluster() string {
 	if rows := r.kept(); len(rows) > 1 {
 		b.WriteString("\n### Targets\n\n" + table(rows))
 	}
-	if rows := r.spread(clusterQuantities(), r.peers.clusters); len(rows) > 1 {
+	if rows := r.spread(clusterQuantities(), r.peers.clusters, 2); len(rows) > 1 {
 		b.WriteString("\n### Spread of cluster mode\n\n" + table(rows))
 	}
 	return "\n## Cluster mode\n\n" +

@@ -1,8 +1,8 @@
 // Command bench measures tend and, in the same run, the process managers that
 // it is compared with: PM2, where npm can install it, and Supervisor, where it
 // is installed. It prints tables in Markdown: the medians with the ratios and
-// tend's targets, how tend's costs grow with the number of apps, and the
-// spread of every figure.
+// tend's targets, how tend's costs grow with the number of apps, what clusters
+// of Node's workers do under load, and the spread of the figures.
 //
 // How it is made fair, and safe:
 //
@@ -19,8 +19,12 @@
 //   - All that it starts carries a mark in its environment, by which it is
 //     found and ended, also after Ctrl-C.
 //
+// For cluster mode, tend with each of its balances is compared with PM2 and
+// with Node's own cluster. The client of package load makes the requests: in
+// this process, so that it is one and the same for all.
+//
 // It says nothing about a machine that is busy with something else, and does
-// not measure throughput of logs or connections.
+// not measure throughput of logs.
 package main
 
 import (

@@ -58,7 +58,7 @@ func measurements() []measurement {
 		{name: "crash", sizes: only(victims), rounds: 3, of: allManagers, take: takeCrash},
 		{name: "keeper", sizes: only(victims), rounds: 3, of: tendAlone, take: takeKeeperCrash},
 		{name: "cluster-rates", sizes: only(pair), rounds: 3, of: allClusters, take: takeRates},
-		{name: "cluster-reload", sizes: only(pair), rounds: 2, of: reloaders, take: takeReload},
+		{name: "cluster-reload", sizes: only(pair), rounds: 1, of: reloaders, take: takeReload},
 		{name: "cluster-load", sizes: only(pair), rounds: 1, of: reloaders, take: takePlainReloads},
 		{name: "cluster-slow", sizes: only(pair), rounds: 1, of: reloaders, take: takeSlowReloads},
 		{name: "cluster-crash", sizes: only(pair), rounds: 1, of: reloaders, take: takeCrashingVersion},

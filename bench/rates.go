@@ -10,7 +10,7 @@ import (
 // How long the clients ask.
 const (
 	warmUp   = 500 * time.Millisecond
-	rateTime = 2500 * time.Millisecond
+	rateTime = 2 * time.Second
 )
 
 // takeRates measures what a cluster can do when all that it does is to answer:
@@ -82,6 +82,7 @@ func (t *turn) measureRate(ctx context.Context, s *site, kind load.Kind) (got th
 	if n := tally.Failures(); n > 0 {
 		t.remark("throughput: %d of %d requests failed (%s)", n, tally.Made(), tally)
 	}
+	t.remarkBusy("throughput", r)
 	done := float64(tally.Done)
 	return throughput{
 		perSecond: done / r.Took.Seconds(),

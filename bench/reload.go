@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	quietReloads  = 3 // a turn
+	quietReloads  = 5
 	loadedReloads = 20
 	slowAnswer    = 5 * time.Millisecond
 	// shortListen is how long a new version may take that does not come up.

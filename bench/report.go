@@ -47,7 +47,7 @@ func (r *runner) report() string {
 			b.WriteString(table(growth))
 		}
 		b.WriteString("\n## Spread\n\n")
-		b.WriteString(table(r.spread(quantities(), r.peers.managers)))
+		b.WriteString(table(r.spread(quantities(), r.peers.managers, 1)))
 	}
 	b.WriteString(r.cluster())
 	for _, part := range []struct {
@@ -136,8 +136,9 @@ func (r *runner) growth() [][]string {
 	return rows
 }
 
-// spread has how far apart the values behind each figure are.
-func (r *runner) spread(order []quantity, who []manager) [][]string {
+// spread has how far apart the values behind each figure are, where one of who
+// has at least so many.
+func (r *runner) spread(order []quantity, who []manager, least int) [][]string {
 	head := []string{"least - most (values)"}
 	for _, m := range who {
 		head = append(head, m.name())
@@ -145,15 +146,18 @@ func (r *runner) spread(order []quantity, who []manager) [][]string {
 	rows := [][]string{head}
 	for _, at := range r.results.rows(order) {
 		cells := []string{at.quantity.title(at.apps)}
+		var known int
 		for _, m := range who {
 			cell := "-"
 			if values := r.results.values[at][m.name()]; len(values) > 0 {
-				least, most := at.quantity.format(slices.Min(values)), at.quantity.format(slices.Max(values))
-				cell = fmt.Sprintf("%s - %s (%d)", least, most, len(values))
+				known = max(known, len(values))
+				cell = fmt.Sprintf("%s - %s (%d)", at.quantity.format(slices.Min(values)), at.quantity.format(slices.Max(values)), len(values))
 			}
 			cells = append(cells, cell)
 		}
-		rows = append(rows, cells)
+		if known >= least {
+			rows = append(rows, cells)
+		}
 	}
 	return rows
 }

@@ -162,6 +162,11 @@ func (t *turn) recordVisits(at situation, r load.Result) {
 			t.remark("%s: %d of %d requests failed (%s)", of.failed.in(at), tally.Failures(), tally.Made(), tally)
 		}
 	}
+	t.remarkBusy(at, r)
+}
+
+// remarkBusy tells where the client may have measured itself.
+func (t *turn) remarkBusy(at situation, r load.Result) {
 	if r.Busy >= load.Saturated {
 		t.remark("%s: the client used %.0f %% of a core, and may have been the limit", at, 100*r.Busy)
 	}

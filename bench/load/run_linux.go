@@ -18,6 +18,7 @@ const (
 )
 
 // grace is the most that answers are waited for when no more requests are made.
+// Those that are missing then are late.
 const grace = 2 * time.Second
 
 // Run has groups make requests to a port of this machine until ctx ends, and
@@ -122,10 +123,10 @@ func (c *crowd) run(ctx context.Context) (took time.Duration, err error) {
 			if ctx.Err() != nil && !c.ending {
 				c.ending, took = true, c.now
 			}
-			if c.ending && (c.now > took+grace || !c.waits()) {
+			c.look()
+			if c.ending && !c.waits(c.now > took+grace) {
 				return took, nil
 			}
-			c.look()
 		}
 		n, err := unix.EpollWait(c.epoll, events[:], int(max(0, next-c.now+time.Millisecond-1)/time.Millisecond))
 		if err != nil && !errors.Is(err, unix.EINTR) {
@@ -138,14 +139,19 @@ func (c *crowd) run(ctx context.Context) (took time.Duration, err error) {
 	}
 }
 
-// waits tells whether an answer is missing.
-func (c *crowd) waits() bool {
+// waits tells whether an answer is missing that is still waited for.
+func (c *crowd) waits(noMore bool) (missing bool) {
 	for i := range c.clients {
-		if m := &c.clients[i]; m.fd >= 0 && m.squad.honest() {
-			return true
+		m := &c.clients[i]
+		switch {
+		case m.fd < 0 || !m.squad.honest():
+		case noMore:
+			m.fail(Late)
+		default:
+			missing = true
 		}
 	}
-	return false
+	return missing
 }
 
 // look gives up answers that are late, and opens the connections that are due.

@@ -137,6 +137,16 @@ func TestWhoIsLateMayBeLast(t *testing.T) {
 	}
 }
 
+func TestWhoIsNeverAnsweredIsCountedAtTheEnd(t *testing.T) {
+	port := serve(t, func(conn net.Conn) {
+		ask(conn)
+		ask(conn)
+	})
+	if got := runFor(t, runLength, port, Group{Clients: 4, Patience: time.Minute}).Tallies[0]; got.Failed[Late] != 4 || got.Made() != 4 {
+		t.Errorf("%d late of %d, want 4 of 4", got.Failed[Late], got.Made())
+	}
+}
+
 func TestRealServer(t *testing.T) {
 	l, err := net.Listen("tcp", "0.0.0.0:0")
 	if err != nil {
@@ -202,7 +212,7 @@ func TestNothingIsLeftOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runFor(t, runLength, name.(*unix.SockaddrInet4).Port, Group{Kind: Loris, Clients: 20}, Group{Clients: 20, Patience: time.Millisecond})
+	runFor(t, runLength, name.(*unix.SockaddrInet4).Port, Group{Kind: Loris, Clients: 20}, Group{Clients: 20, Patience: 10 * time.Millisecond})
 	unix.Close(l)
 	if after := open(); after > before {
 		t.Errorf("%d descriptors are open, before it were %d", after, before)
