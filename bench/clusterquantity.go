@@ -129,8 +129,13 @@ func sections() []section {
 				"one of 4 workers stopped by SIGSTOP, and an app that sends messages as fast as they are read. " +
 				"200 well-behaved requests a second wait 2 s for an answer: the stopped worker may hold some, but none may fail in any other way.",
 			columns: []column{
-				{q: memoryBefore}, {q: memoryPeak}, {q: memoryAfter},
-				{q: askedRate}, {q: askedTail}, {askedHeld, askedMade}, {askedFailed, askedMade},
+				{q: memoryBefore},
+				{q: memoryPeak},
+				{q: memoryAfter},
+				{q: askedRate},
+				{q: askedTail},
+				{askedHeld, askedMade},
+				{askedFailed, askedMade},
 			},
 		},
 	}

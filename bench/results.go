@@ -59,8 +59,9 @@ func (q quantity) title(n int) string {
 		return fmt.Sprintf("keeper killed: of %d apps live on", n)
 	case keeperKept:
 		return fmt.Sprintf("keeper killed: of %d apps are in the list as before", n)
+	default:
+		return string(q)
 	}
-	return string(q)
 }
 
 // unit is what a figure is counted in.
@@ -97,8 +98,9 @@ func (q quantity) trait() trait {
 		return trait{bulk, false, median}
 	case cpu, freshClient, keptClient:
 		return trait{percent, false, median}
+	default:
+		return trait{span, false, median}
 	}
-	return trait{span, false, median}
 }
 
 // figure is the one number that stands for values, of which there is at least

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,17 +57,17 @@ func (m *client) open(c *crowd) {
 		return
 	}
 	m.fd = fd
-	if err := unix.Connect(fd, &m.to); err != nil && err != unix.EINPROGRESS { //nolint:errorlint // a bare errno, and every microsecond counts
+	if err := unix.Connect(fd, &m.to); err != nil && err != unix.EINPROGRESS {
 		m.fail(reason(err))
 		return
 	}
 	// On one machine the connection is there by now, but where the server's
 	// backlog is full.
 	wanted := uint32(reading)
-	switch err := m.say(); err { //nolint:errorlint // as above
-	case nil:
+	switch err := m.say(); {
+	case err == nil:
 		m.unsent = false
-	case unix.EAGAIN:
+	case errors.Is(err, unix.EAGAIN):
 		m.unsent, wanted = true, writing
 	default:
 		m.fail(reason(err))
@@ -92,11 +93,11 @@ func (m *client) say() error {
 // act deals with what happened on the connection.
 func (m *client) act(c *crowd, events uint32) {
 	if m.unsent {
-		switch err := m.say(); err { //nolint:errorlint // as in open
-		case nil:
+		switch err := m.say(); {
+		case err == nil:
 			m.unsent = false
 			m.want(c, unix.EPOLL_CTL_MOD, reading)
-		case unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 		default:
 			m.fail(reason(err))
 		}
@@ -105,7 +106,7 @@ func (m *client) act(c *crowd, events uint32) {
 	n, err := unix.Read(m.fd, m.answer[m.got:])
 	hangup := events&(unix.EPOLLRDHUP|unix.EPOLLHUP) != 0
 	switch {
-	case err == unix.EAGAIN: //nolint:errorlint // as in open
+	case err == unix.EAGAIN:
 	case !m.squad.honest():
 		if n <= 0 {
 			m.done(c)
@@ -189,10 +190,10 @@ func (m *client) hangUp() {
 
 // reason is the failure that an errno stands for.
 func reason(err error) Failure {
-	switch err { //nolint:errorlint // a bare errno
-	case unix.ECONNREFUSED:
+	switch {
+	case errors.Is(err, unix.ECONNREFUSED):
 		return Refused
-	case unix.ECONNRESET, unix.EPIPE:
+	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
 		return Reset
 	}
 	return Own
