@@ -249,7 +249,7 @@ func (l *loop) understand(c *channel, line []byte) {
 	case classPreload:
 		l.preloadSays(c, m.act)
 	case classUser:
-		l.user(c, line)
+		l.user(c, m.body)
 	case classInternal:
 	}
 }

@@ -162,9 +162,12 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer stop()
 	l.adoptSockets(h.opts.Held)
 	for {
-		// In this order: an interrupt from here on ends the wait at once.
-		set.Until(l.timers.next())
-		l.obey()
+		// In this order: an interrupt from here on ends the wait at once. Again
+		// after each order, which may have set a timer.
+		for again := true; again; {
+			set.Until(l.timers.next())
+			again = l.obey()
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -181,7 +184,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-func (l *loop) obey() {
+// obey does what it was told to, and tells whether that was anything.
+func (l *loop) obey() bool {
 	l.h.mu.Lock()
 	todo := l.h.todo
 	l.h.todo = nil
@@ -189,6 +193,7 @@ func (l *loop) obey() {
 	for _, f := range todo {
 		f(l)
 	}
+	return len(todo) > 0
 }
 
 // source is a descriptor that the loop waits for.

@@ -2,7 +2,6 @@ package nodeipc
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"os"
 	"sync/atomic"
@@ -20,7 +19,7 @@ import (
 // none): the next daemon finds the end of what came by looking for it. A
 // process that does send zeros garbles its own lines by that, and no other's.
 //
-//	0      head and lines: one number, so that both change at once
+//	0      head, skip and lines: one number, so that all change at once
 //	8      notes: which of the two places holds them, and their length
 //	4096   first place of the notes
 //	12288  second place of the notes
@@ -28,8 +27,8 @@ import (
 type inbox struct {
 	fd   int
 	mem  []byte
-	tail int // end of what came, in the data
-	skip bool
+	tail int  // end of what came, in the data
+	skip bool // what comes is of a line that was too long, up to its line break
 }
 
 const (
@@ -38,7 +37,8 @@ const (
 	dataStart  = notesStart + 2*notesSize
 	firstData  = 64 << 10
 	// maxLine bounds a line of an app; a longer one is dropped.
-	maxLine = 8 << 20
+	maxLine  = 8 << 20
+	mostData = 2 * maxLine
 	// leastRoom is how much there must be room for before a read.
 	leastRoom = 4 << 10
 )
@@ -63,7 +63,7 @@ func openInbox(fd int) (*inbox, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, os.NewSyscallError("fstat", err)
 	}
-	if st.Size < dataStart+firstData || st.Size > dataStart+2*maxLine {
+	if st.Size < dataStart+firstData || st.Size > dataStart+mostData {
 		return nil, errors.New("the inbox has a size that none has")
 	}
 	mem, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
@@ -74,7 +74,10 @@ func openInbox(fd int) (*inbox, error) {
 	if int(in.head()) > len(in.data()) {
 		return nil, errors.Join(errors.New("the inbox is damaged"), in.close())
 	}
-	return in, in.recover()
+	if err := in.recover(); err != nil {
+		return nil, errors.Join(err, in.close())
+	}
+	return in, nil
 }
 
 func (in *inbox) close() error { return os.NewSyscallError("munmap", unix.Munmap(in.mem)) }
@@ -83,18 +86,25 @@ func (in *inbox) word(at int) *uint64 { return (*uint64)(unsafe.Pointer(&in.mem[
 
 func (in *inbox) data() []byte { return in.mem[dataStart:] }
 
+// skipping is a bit beside the head.
+const skipping = 1 << 31
+
 // head is where the first byte stands that was not dealt with, and lines how
 // many lines were, modulo 1<<32.
-func (in *inbox) head() uint32  { return uint32(atomic.LoadUint64(in.word(0))) }       //nolint:gosec // the lower half
-func (in *inbox) lines() uint32 { return uint32(atomic.LoadUint64(in.word(0)) >> 32) } //nolint:gosec // the upper half
+func (in *inbox) head() uint32  { return uint32(atomic.LoadUint64(in.word(0)) &^ skipping) } //nolint:gosec // the lower half
+func (in *inbox) lines() uint32 { return uint32(atomic.LoadUint64(in.word(0)) >> 32) }       //nolint:gosec // the upper half
 
 func (in *inbox) mark(head, lines uint32) {
+	if in.skip {
+		head |= skipping
+	}
 	atomic.StoreUint64(in.word(0), uint64(lines)<<32|uint64(head))
 }
 
 // recover finds the end of what came, and makes all that follows zero.
 func (in *inbox) recover() error {
 	head := int(in.head())
+	in.skip = atomic.LoadUint64(in.word(0))&skipping != 0
 	in.tail = len(in.data())
 	if n := bytes.IndexByte(in.data()[head:], 0); n >= 0 {
 		in.tail = head + n
@@ -105,6 +115,7 @@ func (in *inbox) recover() error {
 	from := dataStart + in.tail
 	next := min((from+page-1)/page*page, len(in.mem))
 	clear(in.mem[from:next])
+	in.came(0)
 	if next < len(in.mem) {
 		err := unix.Fallocate(in.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(next), int64(len(in.mem)-next))
 		return os.NewSyscallError("fallocate", err)
@@ -143,7 +154,7 @@ func (in *inbox) room() (space []byte, ok bool, err error) {
 	case len(in.data())-in.tail >= leastRoom:
 	case in.tail-head < head: // what is left fits before where it is
 		in.moveToFront(head)
-	case in.tail-head >= maxLine:
+	case in.tail-head >= maxLine || len(in.data()) >= mostData:
 		in.skip = true
 		in.mark(uint32(in.tail), in.lines()) //nolint:gosec // inside the data
 		return in.room()
@@ -209,6 +220,6 @@ func (in *inbox) setNotes(text []byte) bool {
 // notes is what setNotes kept.
 func (in *inbox) notes() []byte {
 	word := atomic.LoadUint64(in.word(8))
-	at := notesStart + int(word>>32&1)*notesSize                                       //nolint:gosec // 0 or 1
-	return in.mem[at : at+int(min(binary.LittleEndian.Uint32(in.mem[8:]), notesSize))] //nolint:gosec // at most notesSize
+	at := notesStart + int(word>>32&1)*notesSize             //nolint:gosec // 0 or 1
+	return in.mem[at : at+int(min(uint32(word), notesSize))] //nolint:gosec // at most notesSize
 }

@@ -28,7 +28,7 @@ type message struct {
 	seq      uint64 // that a classAnswer answers, or that of a classRequest
 	accepted bool   // of a classAnswer
 	request  request
-	body     json.RawMessage // of a classHandle: what came with the handle
+	body     json.RawMessage // of a classUser: all of it; of a classHandle: what came with the handle
 	act      string          // of a classPreload
 }
 
@@ -37,29 +37,40 @@ type request struct {
 	Act     string          `json:"act"`
 	Key     string          `json:"key"`
 	Address *string         `json:"address"`
-	Port    *loose          `json:"port"`
+	Port    *number         `json:"port"`
 	Type    json.RawMessage `json:"addressType"` // 4, 6, -1, "udp4", "udp6" or null
-	FD      *loose          `json:"fd"`
-	Flags   loose           `json:"flags"`
-	Index   loose           `json:"index"`
-	Backlog loose           `json:"backlog"`
+	FD      *number         `json:"fd"`
+	Flags   number          `json:"flags"`
+	Index   number          `json:"index"`
+	Backlog number          `json:"backlog"`
 	Data    json.RawMessage `json:"data"`
 
-	ReadableAll bool `json:"readableAll"`
-	WritableAll bool `json:"writableAll"`
+	ReadableAll truth `json:"readableAll"`
+	WritableAll truth `json:"writableAll"`
 }
 
-// loose is a number that may be anything: Node passes on what the app gave to
-// listen, and a backlog may be false there.
-type loose int
+// number and truth are options as the app gave them to listen: JavaScript takes
+// a text for a number, and anything for a truth.
+type (
+	number int
+	truth  bool
+)
 
-// UnmarshalJSON takes 0 for what is no whole number.
-func (n *loose) UnmarshalJSON(text []byte) error {
-	v, err := strconv.Atoi(string(text))
-	if err != nil {
-		v = 0
+// UnmarshalJSON takes what is no number for none.
+func (n *number) UnmarshalJSON(text []byte) error {
+	v, _ := strconv.Atoi(string(bytes.Trim(text, `"`)))
+	*n = number(v)
+	return nil
+}
+
+// UnmarshalJSON goes by JavaScript's rule of what is true.
+func (t *truth) UnmarshalJSON(text []byte) error {
+	switch string(text) {
+	case "false", "null", "0", `""`:
+		*t = false
+	default:
+		*t = true
 	}
-	*n = loose(v)
 	return nil
 }
 
@@ -69,7 +80,7 @@ func (n *loose) UnmarshalJSON(text []byte) error {
 var (
 	lineAck      = []byte(`{"cmd":"NODE_HANDLE_ACK"}`)
 	answerPrefix = []byte(`{"cmd":"NODE_CLUSTER","ack":`)
-	acceptedMark = []byte(`,"accepted":true`)
+	acceptedMark = []byte(`,"accepted":true,"seq":`)
 	internalMark = []byte(`NODE_`)
 	escapeMark   = []byte(`\u`)
 )
@@ -81,7 +92,7 @@ var errLine = errors.New("it is no JSON value")
 // parse understands a line, without its line break. What it returns points
 // into the line.
 func parse(line []byte) (message, error) {
-	line = bytes.TrimPrefix(bytes.TrimRight(line, "\r"), []byte{2}) // Bun begins its own lines with a 2
+	line = bytes.Trim(bytes.TrimPrefix(line, []byte{2}), " \t\r") // Bun begins its own lines with a 2
 	if bytes.Equal(line, lineAck) {
 		return message{class: classAck}, nil
 	}
@@ -92,81 +103,95 @@ func parse(line []byte) (message, error) {
 		return message{}, errLine
 	}
 	if line[0] != '{' || !bytes.Contains(line, internalMark) && !bytes.Contains(line, escapeMark) {
-		return message{class: classUser}, nil
+		return message{class: classUser, body: line}, nil
 	}
-	return parseObject(line)
+	return parseObject(line), nil
 }
 
-// parseAnswer reads {"cmd":"NODE_CLUSTER","ack":N,"accepted":B,...}.
+// parseAnswer reads {"cmd":"NODE_CLUSTER","ack":N,"accepted":true,"seq":N}.
+// What was not accepted is rare: the long way.
 func parseAnswer(line []byte) (message, bool) {
 	rest, ok := bytes.CutPrefix(line, answerPrefix)
 	if !ok {
 		return message{}, false
 	}
-	m := message{class: classAnswer}
-	digits := 0
-	for digits < len(rest) && digits < 18 && rest[digits] >= '0' && rest[digits] <= '9' {
-		m.seq = m.seq*10 + uint64(rest[digits]-'0')
-		digits++
-	}
-	rest = rest[digits:]
-	if digits == 0 || len(rest) == 0 || rest[len(rest)-1] != '}' {
+	ack, rest := cutDigits(rest)
+	rest, ok = bytes.CutPrefix(rest, acceptedMark)
+	seq, rest := cutDigits(rest)
+	if !ok || len(ack) == 0 || len(seq) == 0 || string(rest) != "}" {
 		return message{}, false
 	}
-	m.accepted = bytes.HasPrefix(rest, acceptedMark)
-	return m, m.accepted // what was not accepted is rare: the long way
+	m := message{class: classAnswer, accepted: true}
+	for _, d := range ack {
+		m.seq = m.seq*10 + uint64(d-'0')
+	}
+	return m, true
 }
 
-func parseObject(line []byte) (message, error) {
-	var head struct {
-		Cmd json.RawMessage `json:"cmd"`
+// cutDigits cuts a number off: none where there are more digits than a number
+// has, or a zero first.
+func cutDigits(b []byte) (digits, rest []byte) {
+	n := 0
+	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+		n++
 	}
-	var cmd string
-	if json.Unmarshal(line, &head) != nil || json.Unmarshal(head.Cmd, &cmd) != nil ||
-		!strings.HasPrefix(cmd, internalPrefix) || len(cmd) == len(internalPrefix) {
-		return message{class: classUser}, nil // also {"cmd":1}: Node goes by the same rule
+	if n > 18 || n > 1 && b[0] == '0' {
+		n = 0
+	}
+	return b[:n], b[n:]
+}
+
+// parseObject reads an object, which is valid. Its fields are those with just
+// these names: a struct would take "CMD" for "cmd".
+func parseObject(line []byte) message {
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(line, &fields)
+	cmd := text(fields["cmd"])
+	if !strings.HasPrefix(cmd, internalPrefix) || len(cmd) == len(internalPrefix) {
+		return message{class: classUser, body: line} // also {"cmd":1}: Node goes by the same rule
 	}
 	switch cmd {
 	case "NODE_HANDLE":
-		var h struct {
-			Msg json.RawMessage `json:"msg"`
-		}
-		_ = json.Unmarshal(line, &h) // it is valid; without "msg" nothing came along
-		return message{class: classHandle, body: h.Msg}, nil
+		return message{class: classHandle, body: fields["msg"]}
 	case "NODE_HANDLE_ACK":
-		return message{class: classAck}, nil
+		return message{class: classAck}
 	case "NODE_HANDLE_NACK":
-		return message{class: classNack}, nil
+		return message{class: classNack}
 	case "NODE_CLUSTER":
 		return parseCluster(line)
 	case "NODE_TEND":
-		var t struct {
-			Act string `json:"act"`
-		}
-		err := json.Unmarshal(line, &t)
-		return message{class: classPreload, act: t.Act}, err
+		return message{class: classPreload, act: text(fields["act"])}
 	}
-	return message{class: classInternal}, nil
+	return message{class: classInternal}
 }
 
-func parseCluster(line []byte) (message, error) {
-	var c struct {
-		request
+// text is a JSON string, decoded; "" for what is none.
+func text(value json.RawMessage) (s string) {
+	_ = json.Unmarshal(value, &s)
+	return s
+}
 
+func parseCluster(line []byte) message {
+	var c struct {
+		Act      string  `json:"act"`
 		Seq      *uint64 `json:"seq"`
 		Ack      *uint64 `json:"ack"`
 		Accepted bool    `json:"accepted"`
 	}
-	if err := json.Unmarshal(line, &c); err != nil {
-		return message{}, err
-	}
+	err := json.Unmarshal(line, &c)
 	switch {
+	case err != nil:
+		return message{class: classInternal} // nothing that can be answered
 	case c.Ack != nil:
-		return message{class: classAnswer, seq: *c.Ack, accepted: c.Accepted}, nil
+		return message{class: classAnswer, seq: *c.Ack, accepted: c.Accepted}
 	case c.Seq == nil:
-		return message{class: classInternal}, nil // Bun's listening has none, and binds by itself
+		return message{class: classInternal} // Bun's listening has none, and binds by itself
 	}
-	return message{class: classRequest, seq: *c.Seq, request: c.request}, nil
+	m := message{class: classRequest, seq: *c.Seq}
+	if json.Unmarshal(line, &m.request) != nil {
+		m.request = request{Act: c.Act} // a worker waits for the answer, if only that it is wrong
+	}
+	return m
 }
 
 // IsInternal tells whether a message, a valid JSON value, is one that Node

@@ -57,7 +57,7 @@ func understand(r request) (query, error) {
 		q.address.Reuseport = r.Flags&flagUDPReuseport != 0
 	case "-1":
 		q.address.Kind, q.address.Path, q.address.Host = listen.Unix, q.address.Host, ""
-		q.address.Readable, q.address.Writable = r.ReadableAll, r.WritableAll
+		q.address.Readable, q.address.Writable = bool(r.ReadableAll), bool(r.WritableAll)
 		if q.address.Path == "" || q.address.Path[0] != '/' {
 			return q, syscall.EINVAL
 		}
