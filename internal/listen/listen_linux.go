@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -117,6 +118,9 @@ func zone(name string) uint32 {
 }
 
 func openUnix(a Address) (fd int, err error) {
+	if !filepath.IsAbs(a.Path) || strings.ContainsRune(a.Path, 0) { // the kernel would end it at the zero
+		return -1, unix.EINVAL
+	}
 	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err

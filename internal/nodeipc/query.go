@@ -58,9 +58,6 @@ func understand(r request) (query, error) {
 	case "-1":
 		q.address.Kind, q.address.Path, q.address.Host = listen.Unix, q.address.Host, ""
 		q.address.Readable, q.address.Writable = bool(r.ReadableAll), bool(r.WritableAll)
-		if q.address.Path == "" || q.address.Path[0] != '/' {
-			return q, syscall.EINVAL
-		}
 	case "4", "6":
 		q.address.V6Only = r.Flags&flagV6Only != 0
 		q.address.Reuseport = r.Flags&flagTCPReuseport != 0
