@@ -48,6 +48,7 @@ func (m adoption) handle(s *Supervisor) {
 		s.adopt(in, children, exits)
 	}
 	for _, in := range all {
+		s.recall(in)
 		s.attend(in)
 		if in.rec.Worker != 0 && !atWork(&in.rec) {
 			s.release(in.rec.Spec.Name)
@@ -55,6 +56,18 @@ func (m adoption) handle(s *Supervisor) {
 	}
 	for _, e := range m.inventory.Exits {
 		s.opts.Keeper.Ack(e.Seq)
+	}
+}
+
+// recall takes up what a process said to a daemon that died before it could
+// write down what that means, as far as the channel knows it.
+func (s *Supervisor) recall(in *instance) {
+	st := s.opts.Channels.Status(in.rec.Key)
+	if st.Ready {
+		heard{in.rec.Key, nodeipc.Ready}.handle(s)
+	}
+	if st.Listening {
+		heard{in.rec.Key, nodeipc.Listening}.handle(s)
 	}
 }
 

@@ -785,33 +785,37 @@ func TestAdoptionOfAReload(t *testing.T) {
 		records []store.Record
 		live    []string
 		key     string // that has the place in the end; "": a new one
+		quiet   bool   // what was said was heard by the daemon that died
 	}{
 		"the new one was about to take over": {
-			[]store.Record{role(online, store.Current, "old"), role(online, store.Successor, "new")}, []string{"old", "new"}, "new",
+			[]store.Record{role(online, store.Current, "old"), role(online, store.Successor, "new")}, []string{"old", "new"}, "new", false,
 		},
 		"the new one was taking over": {
-			[]store.Record{role(online, store.Retired, "old"), role(online, store.Successor, "new")}, []string{"old", "new"}, "new",
+			[]store.Record{role(online, store.Retired, "old"), role(online, store.Successor, "new")}, []string{"old", "new"}, "new", false,
 		},
 		"the old one was finishing": {
-			[]store.Record{role(online, store.Retired, "old"), role(online, store.Current, "new")}, []string{"old", "new"}, "new",
+			[]store.Record{role(online, store.Retired, "old"), role(online, store.Current, "new")}, []string{"old", "new"}, "new", false,
 		},
 		"the old one ended meanwhile": {
-			[]store.Record{role(online, store.Retired, "old"), role(online, store.Current, "new")}, []string{"new"}, "new",
+			[]store.Record{role(online, store.Retired, "old"), role(online, store.Current, "new")}, []string{"new"}, "new", false,
 		},
 		"the new one ended meanwhile": {
-			[]store.Record{role(online, store.Current, "old"), role(lifecycle.Launching, store.Successor, "new")}, []string{"old"}, "old",
+			[]store.Record{role(online, store.Current, "old"), role(lifecycle.Launching, store.Successor, "new")}, []string{"old"}, "old", false,
 		},
 		"the new one boots": {
-			[]store.Record{role(online, store.Current, "old"), role(lifecycle.Launching, store.Successor, "new")}, []string{"old", "new"}, "new",
+			[]store.Record{role(online, store.Current, "old"), role(lifecycle.Launching, store.Successor, "new")}, []string{"old", "new"}, "new", false,
 		},
 		"the new one alone, not ready": {
-			[]store.Record{role(lifecycle.Launching, store.Successor, "new")}, []string{"new"}, "new",
+			[]store.Record{role(lifecycle.Launching, store.Successor, "new")}, []string{"new"}, "new", false,
 		},
 		"both ended when the old one had lost its place": {
-			[]store.Record{role(online, store.Retired, "old"), role(online, store.Current, "new")}, nil, "",
+			[]store.Record{role(online, store.Retired, "old"), role(online, store.Current, "new")}, nil, "", false,
+		},
+		"the new one listens, and nobody will say so again": {
+			[]store.Record{role(online, store.Current, "old"), role(lifecycle.Launching, store.Successor, "new")}, []string{"old", "new"}, "new", true,
 		},
 		"two claim one place": {
-			[]store.Record{role(online, store.Current, "one"), role(online, store.Current, "two")}, []string{"one", "two"}, "one",
+			[]store.Record{role(online, store.Current, "one"), role(online, store.Current, "two")}, []string{"one", "two"}, "one", false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -821,6 +825,10 @@ func TestAdoptionOfAReload(t *testing.T) {
 					k.live[key] = fakeProc{Child: wire.Child{Key: key, PID: firstPid + 100 + i, Start: 7}, id: "4", name: "a"}
 					k.held[key+"/3"] = 1000 + i
 					k.channels.start(key)
+				}
+				synctest.Wait()
+				if test.quiet {
+					clear(k.channels.unheard)
 				}
 				w := openWorld(t, past(t, test.records...), k, k.inventory())
 				time.Sleep(time.Minute)
