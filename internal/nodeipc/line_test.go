@@ -44,8 +44,8 @@ var lines = map[string]struct {
 	"online, cmd in the middle":    {`{"act":"online","cmd":"NODE_CLUSTER","seq":0}`, requestOf(0, request{Act: "online"})},
 	"close":                        {`{"cmd":"NODE_CLUSTER","act":"close","key":"null:7001:4:null","seq":12}`, requestOf(12, request{Act: "close", Key: "null:7001:4:null"})},
 	"an exit on purpose":           {`{"cmd":"NODE_CLUSTER","act":"exitedAfterDisconnect","seq":13}`, requestOf(13, request{Act: "exitedAfterDisconnect"})},
-	"a fd that is no number":       {`{"cmd":"NODE_CLUSTER","act":"queryServer","fd":1.5,"port":80,"seq":1}`, requestOf(1, request{Act: "queryServer"})},
-	"a port that is a text":        {`{"cmd":"NODE_CLUSTER","act":"queryServer","port":"80","seq":1}`, requestOf(1, request{Act: "queryServer"})},
+	"a fd that is no number":       {`{"cmd":"NODE_CLUSTER","act":"queryServer","fd":1.5,"port":80,"seq":1}`, requestOf(1, request{Act: "queryServer", FD: new(number(0)), Port: new(number(80))})},
+	"a port that is a text":        {`{"cmd":"NODE_CLUSTER","act":"queryServer","port":"80","seq":1}`, requestOf(1, request{Act: "queryServer", Port: new(number(80))})},
 	"an act that is none":          {`{"cmd":"NODE_CLUSTER","act":5,"seq":1}`, message{class: classInternal}},
 	"our script":                   {`{"cmd":"NODE_TEND","act":"drained"}`, message{class: classPreload, act: "drained"}},
 	"our script, saying nothing":   {`{"cmd":"NODE_TEND","act":5}`, message{class: classPreload}},
@@ -57,37 +57,37 @@ var lines = map[string]struct {
 
 	"a query of Node 20": {
 		`{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":null,"port":7001,"addressType":4,"backlog":0,"seq":1}`,
-		requestOf(1, request{Act: "queryServer", Port: new(7001), Type: raw("4"), Data: raw("null")}),
+		requestOf(1, request{Act: "queryServer", Port: new(number(7001)), Type: raw("4"), Data: raw("null")}),
 	},
 	"a query of TLS on a host": {
 		`{"cmd":"NODE_CLUSTER","act":"queryServer","index":2,"data":{"ticketKeys":"ab"},"address":"::1","port":0,"addressType":6,"flags":1,"seq":4}`,
 		requestOf(4, request{
-			Act: "queryServer", Index: 2, Data: raw(`{"ticketKeys":"ab"}`), Address: new("::1"), Port: new(0), Type: raw("6"), Flags: 1,
+			Act: "queryServer", Index: 2, Data: raw(`{"ticketKeys":"ab"}`), Address: new("::1"), Port: new(number(0)), Type: raw("6"), Flags: 1,
 		}),
 	},
 	"a query of UDP": {
 		`{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"0.0.0.0","port":53,"addressType":"udp4","fd":-1,"flags":4,"seq":2}`,
 		requestOf(2, request{
-			Act: "queryServer", Data: raw("null"), Address: new("0.0.0.0"), Port: new(53), Type: raw(`"udp4"`), FD: new(-1), Flags: 4,
+			Act: "queryServer", Data: raw("null"), Address: new("0.0.0.0"), Port: new(number(53)), Type: raw(`"udp4"`), FD: new(number(-1)), Flags: 4,
 		}),
 	},
 	"a query of a path": {
 		`{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"/a/b","port":-1,"addressType":-1,"readableAll":true,"writableAll":"yes","seq":3}`,
 		requestOf(3, request{
-			Act: "queryServer", Data: raw("null"), Address: new("/a/b"), Port: new(-1), Type: raw("-1"), ReadableAll: true, WritableAll: true,
+			Act: "queryServer", Data: raw("null"), Address: new("/a/b"), Port: new(number(-1)), Type: raw("-1"), ReadableAll: true, WritableAll: true,
 		}),
 	},
 	"options as apps give them": {
 		`{"cmd":"NODE_CLUSTER","act":"queryServer","port":80,"backlog":"64","readableAll":0,"writableAll":"","seq":3}`,
-		requestOf(3, request{Act: "queryServer", Port: new(80), Backlog: 64}),
+		requestOf(3, request{Act: "queryServer", Port: new(number(80)), Backlog: 64}),
 	},
 	"a backlog of nonsense": {
 		`{"cmd":"NODE_CLUSTER","act":"queryServer","port":80,"backlog":{"a":1},"readableAll":null,"writableAll":{},"seq":3}`,
-		requestOf(3, request{Act: "queryServer", Port: new(80), WritableAll: true}),
+		requestOf(3, request{Act: "queryServer", Port: new(number(80)), WritableAll: true}),
 	},
 	"a query of a descriptor": {
 		`{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":null,"port":null,"addressType":null,"fd":5,"seq":3}`,
-		requestOf(3, request{Act: "queryServer", Data: raw("null"), Type: raw("null"), FD: new(5)}),
+		requestOf(3, request{Act: "queryServer", Data: raw("null"), Type: raw("null"), FD: new(number(5))}),
 	},
 
 	"a text":                          {`"ready"`, userOf(`"ready"`)},

@@ -98,7 +98,7 @@ func TestAWorkerIsToldWhatItIs(t *testing.T) {
 			ch := w.k.channels.open[m.Key]
 			want := nodeipc.Channel{
 				Key: m.Key, FD: w.k.held[m.Key+"/3"], Group: variable(m.Spawn, "name"), Slot: ch.Slot, Balance: api.RoundRobin,
-				Source: nodeipc.Source{ID: ch.Source.ID, Name: ch.Group, Namespace: "default"},
+				Source: nodeipc.Source{ID: ch.Source.ID, Name: ch.Group, Namespace: "default"}, Preloaded: true,
 			}
 			if diff := cmp.Diff(want, ch); diff != "" || fmt.Sprint(ch.Source.ID) != id || ch.Slot != w.row(ch.Source.ID).Index {
 				t.Errorf("channel (-want +got):\n%s", diff)
