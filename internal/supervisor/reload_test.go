@@ -84,7 +84,7 @@ func TestAWorkerIsToldWhatItIs(t *testing.T) {
 		numbers := map[string]bool{}
 		for _, m := range w.k.asks() {
 			id, fd, worker := variable(m.Spawn, "pm_id"), variable(m.Spawn, "NODE_CHANNEL_FD"), variable(m.Spawn, "NODE_UNIQUE_ID")
-			preloaded := slices.Contains(m.Argv, "--require=/preload/a")
+			preloaded := slices.Contains(m.Argv, "--require=/preload")
 			if id == "3" {
 				if fd != "" || worker != "" || len(m.Slots) != 3 || m.Slots[0] != wire.SlotInput {
 					t.Errorf("a program in fork mode is told of channel %q, worker %q, and has %v", fd, worker, m.Slots)
@@ -98,7 +98,7 @@ func TestAWorkerIsToldWhatItIs(t *testing.T) {
 			ch := w.k.channels.open[m.Key]
 			want := nodeipc.Channel{
 				Key: m.Key, FD: w.k.held[m.Key+"/3"], Group: variable(m.Spawn, "name"), Slot: ch.Slot, Balance: api.RoundRobin,
-				Source: nodeipc.Source{ID: ch.Source.ID, Name: ch.Group, Namespace: "default"}, Preloaded: true,
+				Source: nodeipc.Source{ID: ch.Source.ID, Name: ch.Group, Namespace: "default"}, Preloaded: preloaded,
 			}
 			if diff := cmp.Diff(want, ch); diff != "" || fmt.Sprint(ch.Source.ID) != id || ch.Slot != w.row(ch.Source.ID).Index {
 				t.Errorf("channel (-want +got):\n%s", diff)

@@ -73,7 +73,7 @@ func openWorld(t *testing.T, h home.Dir, k *fakeKeeper, inv remote.Inventory) *w
 	scan := sysinfo.NewScanner()
 	w.Supervisor, err = New(Options{
 		Home: h, Keeper: k, Logs: w.c, Store: st, Scan: scan, Log: log, Channels: k.channels, Notices: w.n,
-		Preload: func() string { return "/preload/web" },
+		Preload: func() string { return "/preload" },
 	}, records, inv)
 	if err != nil {
 		t.Fatal(err)
