@@ -233,11 +233,13 @@ func TestInboxNeverOutgrowsTheNextDaemon(t *testing.T) {
 	c.send(maxLine - leastRoom/2 - 1)
 	c.send(maxLine + leastRoom)
 	c.send(5)
-	const almost = mostData - leastRoom*3/4
+	const almost = leastRoom * 3 / 4 // what is left when the memory has to grow
 	for len(c.wire) > 0 {
 		n := 200_000
-		if c.in.tail < almost {
-			n = min(n, almost-c.in.tail)
+		for _, stop := range []int{maxLine - almost, mostData - almost} {
+			if c.in.tail < stop {
+				n = min(n, stop-c.in.tail)
+			}
 		}
 		c.in.came(c.receive(t, n))
 		if n := len(c.in.data()); n > mostData {
