@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"tend/api"
 )
 
 func TestSocketName(t *testing.T) {
@@ -28,7 +30,12 @@ func TestSocketName(t *testing.T) {
 func TestSocketNameTellsSocketsApart(t *testing.T) {
 	seen := map[string]socketName{}
 	for _, n := range []socketName{
-		{"a", "b", -1, ""}, {"ab", "", -1, ""}, {"", "ab", -1, ""}, {"a", "b", 0, ""}, {"a", "b", 1, ""}, {"a", "b", -1, "/b"},
+		{"a", "b", -1, ""},
+		{"ab", "", -1, ""},
+		{"", "ab", -1, ""},
+		{"a", "b", 0, ""},
+		{"a", "b", 1, ""},
+		{"a", "b", -1, "/b"},
 		{`a","b`, "", -1, ""},
 	} {
 		if other, ok := seen[n.String()]; ok {
@@ -47,4 +54,12 @@ func TestWhatIsNoSocketName(t *testing.T) {
 			t.Errorf("%q was taken for %+v", text, n)
 		}
 	}
+}
+
+// TestOptionsAsAppsGiveThem: a backlog often comes from the environment. Node
+// itself takes it, so the worker must get its answer.
+func TestOptionsAsAppsGiveThem(t *testing.T) {
+	w := newWorld(t)
+	a := w.spawn(worker(0, api.RoundRobin), `require('net').createServer().listen({ port: 0, backlog: '64' })`)
+	w.waitNews(a.Key, Listening)
 }

@@ -125,12 +125,8 @@ func (in *inbox) recover() error {
 
 // line is the first line that was not dealt with, without its line break.
 func (in *inbox) line() ([]byte, bool) {
-	pending := in.data()[in.head():in.tail]
-	n := bytes.IndexByte(pending, '\n')
-	if n < 0 {
-		return nil, false
-	}
-	return pending[:n], true
+	line, _, whole := bytes.Cut(in.data()[in.head():in.tail], []byte{'\n'})
+	return line, whole
 }
 
 // done says that the first line, of n bytes, was dealt with: from here on it

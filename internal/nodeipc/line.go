@@ -77,12 +77,11 @@ func (t *truth) UnmarshalJSON(text []byte) error {
 // The lines that come with every connection are understood without a decoder:
 // Node writes them in this order of fields, and any other order is understood
 // the long way.
-var (
-	lineAck      = []byte(`{"cmd":"NODE_HANDLE_ACK"}`)
-	answerPrefix = []byte(`{"cmd":"NODE_CLUSTER","ack":`)
-	acceptedMark = []byte(`,"accepted":true,"seq":`)
-	internalMark = []byte(`NODE_`)
-	escapeMark   = []byte(`\u`)
+const (
+	lineAck      = `{"cmd":"NODE_HANDLE_ACK"}`
+	answerPrefix = `{"cmd":"NODE_CLUSTER","ack":`
+	acceptedMark = `,"accepted":true,"seq":`
+	escapeMark   = `\u`
 )
 
 const internalPrefix = "NODE_"
@@ -93,7 +92,7 @@ var errLine = errors.New("it is no JSON value")
 // into the line.
 func parse(line []byte) (message, error) {
 	line = bytes.Trim(bytes.TrimPrefix(line, []byte{2}), " \t\r") // Bun begins its own lines with a 2
-	if bytes.Equal(line, lineAck) {
+	if string(line) == lineAck {
 		return message{class: classAck}, nil
 	}
 	if m, ok := parseAnswer(line); ok {
@@ -102,7 +101,7 @@ func parse(line []byte) (message, error) {
 	if !json.Valid(line) {
 		return message{}, errLine
 	}
-	if line[0] != '{' || !bytes.Contains(line, internalMark) && !bytes.Contains(line, escapeMark) {
+	if line[0] != '{' || !bytes.Contains(line, []byte(internalPrefix)) && !bytes.Contains(line, []byte(escapeMark)) {
 		return message{class: classUser, body: line}, nil
 	}
 	return parseObject(line), nil
@@ -111,12 +110,12 @@ func parse(line []byte) (message, error) {
 // parseAnswer reads {"cmd":"NODE_CLUSTER","ack":N,"accepted":true,"seq":N}.
 // What was not accepted is rare: the long way.
 func parseAnswer(line []byte) (message, bool) {
-	rest, ok := bytes.CutPrefix(line, answerPrefix)
+	rest, ok := bytes.CutPrefix(line, []byte(answerPrefix))
 	if !ok {
 		return message{}, false
 	}
 	ack, rest := cutDigits(rest)
-	rest, ok = bytes.CutPrefix(rest, acceptedMark)
+	rest, ok = bytes.CutPrefix(rest, []byte(acceptedMark))
 	seq, rest := cutDigits(rest)
 	if !ok || len(ack) == 0 || len(seq) == 0 || string(rest) != "}" {
 		return message{}, false

@@ -170,6 +170,16 @@ func TestParseRefusesWhatIsNoJSON(t *testing.T) {
 	}
 }
 
+// TestParseIsCheapForEachConnection: these two lines come with every one.
+func TestParseIsCheapForEachConnection(t *testing.T) {
+	for _, name := range []string{"an acknowledgement", "accepted", "a text"} {
+		line := []byte(lines[name].line)
+		if n := testing.AllocsPerRun(100, func() { _, _ = parse(line) }); n > 0 {
+			t.Errorf("%s takes %v allocations", name, n)
+		}
+	}
+}
+
 func TestIsInternal(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"cmd":"NODE_HANDLE_ACK"}`:       true,
