@@ -30,7 +30,8 @@ type StartRequest struct {
 	// Inherited is the environment of the client, shared by all apps.
 	Inherited map[string]string `json:"inherited"`
 	Apps      []Spec            `json:"apps"`
-	// Force adds instances even where the same script runs under the same name.
+	// Force adds instances even where the same script runs under the same name;
+	// with Reload it is that of an ActRequest.
 	Force bool `json:"force,omitempty"`
 	// Reload goes over to the new Spec as ActReload does, in place of a restart.
 	Reload bool `json:"reload,omitempty"`

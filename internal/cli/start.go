@@ -287,7 +287,7 @@ func (e *Env) startFile(ctx context.Context, c *client.Client, file string, opts
 	if len(missing) > 0 {
 		e.info("Applications %s not running, starting...", strings.Join(missing, ", "))
 	}
-	req := api.StartRequest{Inherited: e.inherited(), Apps: r.Apps, Reload: opts.reload, Parallel: opts.parallel}
+	req := api.StartRequest{Inherited: e.inherited(), Apps: r.Apps, Reload: opts.reload, Force: opts.reload && opts.force, Parallel: opts.parallel}
 	return errors.Join(c.Start(ctx, req, e.progress), fault)
 }
 

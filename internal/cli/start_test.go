@@ -205,7 +205,7 @@ func TestReloadOfAFile(t *testing.T) {
 			t.Fatalf("%s: got %+v, want one start, and a list: %v", command, r, listed)
 		}
 		req := starts[0]
-		if req.Reload == listed || req.Force || len(req.Apps) != 2 || req.Apps[0].Env["STAGE"] != "prod" {
+		if req.Reload == listed || req.Force != req.Reload || len(req.Apps) != 2 || req.Apps[0].Env["STAGE"] != "prod" {
 			t.Errorf("%s: got reload %v, force %v, apps %+v", command, req.Reload, req.Force, req.Apps)
 		}
 		if want := "[tend] Applications new not running, starting...\n"; !strings.HasPrefix(r.stdout, want) {

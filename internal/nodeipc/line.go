@@ -195,7 +195,7 @@ func parseCluster(line []byte) message {
 
 // IsInternal tells whether a message, a valid JSON value, is one that Node
 // would take for its own.
-func IsInternal(text []byte) bool {
-	m, err := parse(bytes.TrimSpace(text))
+func IsInternal(value []byte) bool {
+	m, err := parse(value)
 	return err == nil && m.class != classUser
 }

@@ -8,35 +8,36 @@ import (
 	"tend/api"
 )
 
-// typed is a message of the shape that PM2's agents in apps send.
+// typed is a message of the shape that PM2's agents in apps send: an object
+// with type and data.
 type typed struct {
-	Type string          `json:"type"`
-	Data json.RawMessage `json:"data"`
+	kind string
+	data json.RawMessage
 }
 
-var (
-	readyLine = []byte(`"ready"`)
-	typeMark  = []byte(`"type"`)
+const (
+	readyLine = `"ready"`
+	typeMark  = `"type"`
 )
 
 // user deals with a message of the app itself.
-func (l *loop) user(c *channel, text []byte) {
-	if bytes.Equal(text, readyLine) {
+func (l *loop) user(c *channel, body []byte) {
+	if string(body) == readyLine {
 		l.news(c, &c.notes.Ready, Ready)
 	}
 	n := api.Notice{
 		Topic: api.TopicMessage, ID: c.Source.ID, Name: c.Source.Name, Namespace: c.Source.Namespace,
-		UniqueID: c.Key, Data: text,
+		UniqueID: c.Key, Data: body,
 	}
-	if t, ok := asTyped(text); ok {
-		switch t.Type {
+	if t, ok := asTyped(body); ok {
+		switch t.kind {
 		case "axm:action":
-			l.registered(c, t.Data)
+			l.registered(c, t.data)
 			return
 		case "axm:monitor", "axm:option:configuration": // figures for a dashboard; PM2 makes no event of them either
 			return
 		}
-		n.Topic, n.Data = t.Type, t.Data
+		n.Topic, n.Data = t.kind, t.data
 	}
 	number := uint64(c.inbox.lines())
 	if done, ok := l.opts.Published(c.Key); ok && done == number {
@@ -45,12 +46,15 @@ func (l *loop) user(c *channel, text []byte) {
 	l.opts.Publish(n, number)
 }
 
-// asTyped reads an object that has a type and data.
-func asTyped(text []byte) (t typed, ok bool) {
-	if text[0] != '{' || !bytes.Contains(text, typeMark) {
+// asTyped reads a message that is typed.
+func asTyped(body []byte) (t typed, ok bool) {
+	if body[0] != '{' || !bytes.Contains(body, []byte(typeMark)) {
 		return t, false
 	}
-	return t, json.Unmarshal(text, &t) == nil && t.Type != "" && len(t.Data) > 0
+	var fields map[string]json.RawMessage // a struct would take "Type" for "type"
+	_ = json.Unmarshal(body, &fields)
+	t = typed{text(fields["type"]), fields["data"]}
+	return t, t.kind != "" && len(t.data) > 0
 }
 
 // registered takes note of an action that the app offers.

@@ -101,7 +101,7 @@ func newWorld(t *testing.T) *world {
 // start is the birth of a daemon.
 func (w *world) start() {
 	w.t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"tend/api"
 	"tend/internal/errs"
 	"tend/internal/keeper/wire"
+	"tend/internal/nodeipc"
 )
 
 // The acts of the events that answer these requests.
@@ -61,10 +61,8 @@ func oneLine(raw json.RawMessage) ([]byte, error) {
 	if line.Len() > api.MaxMessage {
 		return nil, fmt.Errorf("the message has %d bytes, and at most %d go through at once", line.Len(), api.MaxMessage)
 	}
-	var object map[string]json.RawMessage
-	var cmd string
-	if json.Unmarshal(line.Bytes(), &object) == nil && json.Unmarshal(object["cmd"], &cmd) == nil && strings.HasPrefix(cmd, "NODE_") {
-		return nil, fmt.Errorf("a message whose cmd is %s is for Node's own modules alone", cmd)
+	if nodeipc.IsInternal(line.Bytes()) {
+		return nil, errors.New("a message whose cmd begins with NODE_ is for Node's own modules alone")
 	}
 	return line.Bytes(), nil
 }

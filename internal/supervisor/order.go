@@ -333,7 +333,7 @@ func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(
 	names := map[string]bool{} // two apps of one name in one request are two
 	for i := range req.Apps {
 		spec := &req.Apps[i]
-		a, err := s.admit(ctx, req, spec, req.Force || names[spec.Name], tell)
+		a, err := s.admit(ctx, req, spec, req.Force && !req.Reload || names[spec.Name], tell)
 		if err != nil { // all or nothing
 			return errors.Join(err, s.drop(ctx, added, false, func(api.Event) {}))
 		}
@@ -348,9 +348,9 @@ func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(
 }
 
 // admit puts one app of a request into the table.
-func (s *Supervisor) admit(ctx context.Context, req api.StartRequest, spec *api.Spec, force bool, tell func(api.Event)) (admission, error) {
+func (s *Supervisor) admit(ctx context.Context, req api.StartRequest, spec *api.Spec, add bool, tell func(api.Event)) (admission, error) {
 	admitted := make(chan admission, 1)
-	s.mail.post(admit{spec: spec, inherited: req.Inherited, force: force, reload: req.Reload, answer: admitted})
+	s.mail.post(admit{spec: spec, inherited: req.Inherited, add: add, reload: req.Reload, force: req.Force, answer: admitted})
 	select {
 	case a := <-admitted:
 		if a.err == nil {
@@ -393,8 +393,9 @@ func (s *Supervisor) begin(ctx context.Context, orders []order, limit int, act s
 type admit struct {
 	spec      *api.Spec
 	inherited map[string]string
-	force     bool
+	add       bool // also where there is an app of the name
 	reload    bool
+	force     bool // also where a reload is under way
 	answer    chan<- admission
 }
 
@@ -409,10 +410,11 @@ func (m admit) handle(s *Supervisor) {
 	env := s.opts.Store.Intern(m.inherited)
 	var a admission
 	for _, in := range s.list {
-		if in.rec.Spec.Name == m.spec.Name && !m.force && !in.leaves() {
+		if in.rec.Spec.Name == m.spec.Name && !m.add && !in.leaves() {
 			a.ids = append(a.ids, in.rec.ID)
 			a.orders = append(a.orders, order{
-				id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, change: respec(m.spec, env), reload: m.reload,
+				id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, change: respec(m.spec, env),
+				reload: m.reload, force: m.force,
 			})
 		}
 	}
