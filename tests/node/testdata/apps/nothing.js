@@ -1,0 +1,2 @@
+// Has nothing to do, and so ends.
+require('./say.js')('up');
