@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -17,7 +18,6 @@ const (
 	askRate     = 200 // well-behaved requests a second
 	abuseRate   = 500 // of garbage, and of half requests
 	askPatience = 2 * time.Second
-	stopped     = 1 // workers
 	floodName   = "flood"
 )
 
@@ -60,7 +60,16 @@ func takeAbuse(ctx context.Context, t *turn) error {
 	if err := pause(ctx, aftermath); err != nil {
 		return err
 	}
-	return t.recordAbuse(daemon, before, &r.Tallies[0], r.Took)
+	if err := t.recordFlood(ctx); err != nil {
+		return err
+	}
+	t.record(badMade.in(abused), float64(r.Tallies[1].Opened+r.Tallies[2].Opened))
+	t.record(memoryBefore.in(abused), before)
+	if err := t.recordMemory(daemon); err != nil {
+		return err
+	}
+	t.recordAsked(&r.Tallies[0], r.Took)
+	return nil
 }
 
 // startFlood starts the app that talks too much. It ends with the abuse.
@@ -71,12 +80,31 @@ func (t *turn) startFlood(ctx context.Context) error {
 	}
 	_, err := t.start(ctx, []app{{
 		name: floodName, script: script, workers: 1,
-		env: map[string]string{"SECONDS": strconv.Itoa(int(abuseTime / time.Second))},
+		env: map[string]string{"SECONDS": strconv.Itoa(int(abuseTime / time.Second)), "REPORT": t.floodReport()},
 	}})
 	return err
 }
 
-func (t *turn) recordAbuse(daemon int, before float64, asked *load.Tally, took time.Duration) error {
+// floodReport is where the app writes how many messages were taken from it.
+func (t *turn) floodReport() string { return filepath.Join(t.dir, "flood.report") }
+
+func (t *turn) recordFlood(ctx context.Context) error {
+	var n int
+	err := until(ctx, 5*time.Second, 100*time.Millisecond, "the flood has ended", func() bool {
+		text, err := os.ReadFile(t.floodReport())
+		if err != nil {
+			return false
+		}
+		_, err = fmt.Sscanf(string(text), "%d\n", &n)
+		return err == nil
+	})
+	if err == nil {
+		t.record(floodTaken.in(abused), float64(n))
+	}
+	return err
+}
+
+func (t *turn) recordMemory(daemon int) error {
 	if !hasMark(daemon, t.mark) {
 		return fmt.Errorf("look at the daemon: process %d has died", daemon)
 	}
@@ -88,16 +116,18 @@ func (t *turn) recordAbuse(daemon int, before float64, asked *load.Tally, took t
 	if err != nil {
 		return err
 	}
-	t.record(memoryBefore, before)
-	t.record(memoryPeak, peak)
-	t.record(memoryAfter, after)
-	t.record(askedMade, float64(asked.Made()))
-	t.record(askedRate, float64(asked.Done)/took.Seconds())
-	t.record(askedTail, asked.Latency.Quantile(0.99).Seconds())
-	t.record(askedHeld, float64(asked.Failed[load.Late]))
-	t.record(askedFailed, float64(asked.Failures(load.Late)))
-	if asked.Failures() > 0 {
-		t.remark("abuse: %d of %d well-behaved requests failed (%s)", asked.Failures(), asked.Made(), asked)
-	}
+	t.record(memoryPeak.in(abused), peak)
+	t.record(memoryAfter.in(abused), after)
 	return nil
+}
+
+func (t *turn) recordAsked(asked *load.Tally, took time.Duration) {
+	t.record(askedMade.in(abused), float64(asked.Made()))
+	t.record(askedRate.in(abused), float64(asked.Done)/took.Seconds())
+	t.record(askedTail.in(abused), asked.Latency.Quantile(0.99).Seconds())
+	t.record(askedHeld.in(abused), float64(asked.Failed[load.Late]))
+	t.record(askedFailed.in(abused), float64(asked.Failures(load.Late)))
+	if asked.Failures() > 0 {
+		t.remark("%s: %d of %d well-behaved requests failed (%s)", abused, asked.Failures(), asked.Made(), asked)
+	}
 }

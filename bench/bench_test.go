@@ -199,6 +199,31 @@ func TestCPUTimeAgreesWithTheKernelsOtherCount(t *testing.T) {
 	}
 }
 
+func TestMachineTimeCountsThisProcess(t *testing.T) {
+	needLinux(t)
+	before, err := machineTime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := cpuTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const work = 200 * time.Millisecond
+	for used := own; used < own+work; {
+		if used, err = cpuTime(os.Getpid()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := machineTime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after-before < work*8/10 {
+		t.Errorf("the machine did %v while this process did %v", after-before, work)
+	}
+}
+
 func TestResident(t *testing.T) {
 	needLinux(t)
 	ballast := bytes.Repeat([]byte{1}, 64<<20)

@@ -99,7 +99,7 @@ func TestAppsThatTalk(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.Command("node", "-e", parent, script)
-			cmd.Env = append(cmd.Environ(), tt.environ)
+			cmd.Env = append(cmd.Environ(), tt.environ, "REPORT="+script+".report")
 			out, err := cmd.Output()
 			if err != nil {
 				t.Fatal(err)

@@ -65,9 +65,9 @@ func takeMessages(ctx context.Context, t *turn) error {
 		return err
 	}
 	missing, repeated := r.faults()
-	t.record(messagesMade, messagesSent)
-	t.record(messagesMissing, float64(missing))
-	t.record(messagesRepeated, float64(repeated))
+	t.record(messagesMade.in(daemonDeath), messagesSent)
+	t.record(messagesMissing.in(daemonDeath), float64(missing))
+	t.record(messagesRepeated.in(daemonDeath), float64(repeated))
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // process is one of those that carry a mark.
@@ -75,4 +76,18 @@ func statusBytes(pid int, field string) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("read the memory of process %d: it has no %s", pid, field)
+}
+
+// machineTime is what all processes of this machine have used together, to a
+// hundredth of a second: the first line of proc_stat(5).
+func machineTime() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	var user, nice, system, idle, iowait, irq, softirq int64
+	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &iowait, &irq, &softirq); err != nil {
+		return 0, fmt.Errorf("read /proc/stat: %w", err)
+	}
+	return time.Duration(user+nice+system+irq+softirq) * 10 * time.Millisecond, nil
 }

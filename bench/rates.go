@@ -29,12 +29,14 @@ func takeRates(ctx context.Context, t *turn) error {
 	t.record(managerCost, fresh.manager)
 	t.record(workerCost, fresh.workers)
 	t.record(freshClient, fresh.client)
+	t.record(freshOthers, fresh.others)
 	kept, err := t.measureRate(ctx, s, load.Kept)
 	if err != nil {
 		return err
 	}
 	t.record(keptRate, kept.perSecond)
 	t.record(keptClient, kept.client)
+	t.record(keptOthers, kept.others)
 	return nil
 }
 
@@ -42,7 +44,7 @@ func takeRates(ctx context.Context, t *turn) error {
 type throughput struct {
 	perSecond        float64
 	manager, workers float64 // CPU time for each request, in seconds
-	client           float64 // in percent of a core
+	client, others   float64 // in percent of a core
 }
 
 func (t *turn) measureRate(ctx context.Context, s *site, kind load.Kind) (got throughput, err error) {
@@ -50,19 +52,7 @@ func (t *turn) measureRate(ctx context.Context, s *site, kind load.Kind) (got th
 	if _, err := s.meanwhile(ctx, groups, func(ctx context.Context) error { return pause(ctx, warmUp) }); err != nil {
 		return got, err
 	}
-	daemon, err := t.daemon()
-	if err != nil {
-		return got, err
-	}
-	pids := make([]int, len(s.workers))
-	for i, id := range s.workers {
-		pids[i] = id.PID
-	}
-	managerBefore, err := cpuTime(daemon)
-	if err != nil {
-		return got, err
-	}
-	workersBefore, err := cpuTimes(pids)
+	before, err := t.used(s)
 	if err != nil {
 		return got, err
 	}
@@ -70,11 +60,7 @@ func (t *turn) measureRate(ctx context.Context, s *site, kind load.Kind) (got th
 	if err != nil {
 		return got, err
 	}
-	managerAfter, err := cpuTime(daemon)
-	if err != nil {
-		return got, err
-	}
-	workersAfter, err := cpuTimes(pids)
+	after, err := t.used(s)
 	if err != nil {
 		return got, err
 	}
@@ -83,11 +69,36 @@ func (t *turn) measureRate(ctx context.Context, s *site, kind load.Kind) (got th
 		t.remark("throughput: %d of %d requests failed (%s)", n, tally.Made(), tally)
 	}
 	t.remarkBusy("throughput", r)
-	done := float64(tally.Done)
+	done, seconds := float64(tally.Done), r.Took.Seconds()
+	manager, workers := (after.manager - before.manager).Seconds(), (after.workers - before.workers).Seconds()
+	others := (after.machine - before.machine).Seconds() - manager - workers - r.Busy*seconds
 	return throughput{
-		perSecond: done / r.Took.Seconds(),
-		manager:   (managerAfter - managerBefore).Seconds() / done,
-		workers:   (workersAfter - workersBefore).Seconds() / done,
+		perSecond: done / seconds,
+		manager:   manager / done,
+		workers:   workers / done,
 		client:    100 * r.Busy,
+		others:    100 * max(0, others/seconds),
 	}, nil
+}
+
+// shares are who has used how much CPU time so far.
+type shares struct{ manager, workers, machine time.Duration }
+
+func (t *turn) used(s *site) (got shares, err error) {
+	daemon, err := t.daemon()
+	if err != nil {
+		return got, err
+	}
+	if got.manager, err = cpuTime(daemon); err != nil {
+		return got, err
+	}
+	pids := make([]int, len(s.workers))
+	for i, id := range s.workers {
+		pids[i] = id.PID
+	}
+	if got.workers, err = cpuTimes(pids); err != nil {
+		return got, err
+	}
+	got.machine, err = machineTime()
+	return got, err
 }

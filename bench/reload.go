@@ -35,7 +35,7 @@ func takeReload(ctx context.Context, t *turn) error {
 		}
 		all = append(all, took.Seconds())
 	}
-	t.record(reloadTime, all...)
+	t.record(reloadTime.in(quietReload), all...)
 	return nil
 }
 

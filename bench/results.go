@@ -90,13 +90,13 @@ func (q quantity) trait() trait {
 		return trait{whole, true, slices.Min[[]float64]}
 	case freshRate, keptRate, askedRate:
 		return trait{whole, true, median}
-	case freshMade, keptMade, messagesMade, askedMade:
+	case freshMade, keptMade, messagesMade, askedMade, badMade, floodTaken:
 		return trait{whole, true, sum}
 	case freshFailed, keptFailed, messagesMissing, messagesRepeated, askedHeld, askedFailed:
 		return trait{whole, false, sum}
 	case memory, memoryBefore, memoryPeak, memoryAfter:
 		return trait{bulk, false, median}
-	case cpu, freshClient, keptClient:
+	case cpu, freshClient, keptClient, freshOthers, keptOthers:
 		return trait{percent, false, median}
 	default:
 		return trait{span, false, median}

@@ -49,7 +49,7 @@ func (k Kind) words() string {
 
 // open makes a connection and says what there is to say.
 func (m *client) open(c *crowd) {
-	m.squad.opened++
+	m.squad.tally.Opened++
 	m.got, m.whole, m.since = 0, false, time.Since(c.began)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -71,6 +71,7 @@ func (f Failure) String() string {
 // Tally is what became of a group's requests. Those of Garbage and Loris are
 // done when the server closes, in whatever way.
 type Tally struct {
+	Opened  int // connections
 	Done    int
 	Failed  [failures]int
 	Latency Histogram // from the connect, or on a kept connection the request, to the end of the answer

@@ -53,10 +53,9 @@ func Run(ctx context.Context, port int, groups []Group) (Result, error) {
 // squad is a group at work.
 type squad struct {
 	Group
-	words  []byte
-	tally  Tally
-	idle   []*client // without a connection; the last one is taken first
-	opened int       // connections so far
+	words []byte
+	tally Tally
+	idle  []*client // without a connection; the last one is taken first
 }
 
 // crowd is all clients of a run.
@@ -160,7 +159,7 @@ func (c *crowd) look() {
 		s := &c.squads[i]
 		due := len(s.idle)
 		if s.Rate > 0 {
-			due = min(due, int(c.now.Seconds()*float64(s.Rate))-s.opened)
+			due = min(due, int(c.now.Seconds()*float64(s.Rate))-s.tally.Opened)
 		}
 		for range due {
 			if c.ending {

@@ -183,6 +183,9 @@ func TestRateIsKept(t *testing.T) {
 	if n := opened.Load(); n < rate*8/10 || n > rate*11/10 {
 		t.Errorf("%d connections in a second, want %d", n, rate)
 	}
+	if n, had := r.Tallies[0].Opened, int(opened.Load()); n < had || n > had+rate/10 {
+		t.Errorf("%d connections are counted, the server had %d", n, had)
+	}
 	if made := r.Tallies[0].Made(); made != 0 {
 		t.Errorf("%d ended, but the server closed none", made)
 	}
