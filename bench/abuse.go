@@ -48,7 +48,7 @@ func takeAbuse(ctx context.Context, t *turn) error {
 	}
 	r, err := s.meanwhile(ctx, []load.Group{
 		{Kind: load.Fresh, Clients: 2 * askRate * int(askPatience/time.Second), Rate: askRate, Patience: askPatience},
-		{Kind: load.Garbage, Clients: abuseRate, Rate: abuseRate},
+		{Kind: load.Garbage, Clients: 2 * abuseRate * int(abuseTime/time.Second), Rate: abuseRate},
 		{Kind: load.Loris, Clients: 2 * abuseRate * int(abuseTime/time.Second), Rate: abuseRate},
 	}, func(ctx context.Context) error { return pause(ctx, abuseTime) })
 	if err != nil {

@@ -55,16 +55,16 @@ func (c *nodeCluster) declare(_ context.Context, h *home, apps []app) error {
 		return err
 	}
 	return errors.Join(
+		writeProgram("launch.js", filepath.Join(h.dir, "launch.js")),
 		writeProgram("primary.js", filepath.Join(h.dir, "primary.js")),
 		os.WriteFile(filepath.Join(h.dir, "cluster.json"), text, 0o600))
 }
 
-// argv has a shell put the primary into the background. What it cannot do is
-// done by /bin/false.
+// argv for what it cannot do is /bin/false.
 func (c *nodeCluster) argv(dir string, v verb) []string {
 	switch v {
 	case start:
-		return []string{"/bin/sh", "-c", `"$0" primary.js </dev/null >primary.log 2>&1 & echo $! >"$1"`, c.node, c.pidFile(dir)}
+		return []string{c.node, "launch.js"}
 	case kill:
 		return []string{"/bin/sh", "-c", `kill $(cat "$0")`, c.pidFile(dir)}
 	case restart, reload, remove, list:
