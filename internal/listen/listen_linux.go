@@ -130,6 +130,9 @@ func openUnix(a Address) (fd int, err error) {
 	if errors.Is(err, unix.EADDRINUSE) && removeDead(a) {
 		err = atPath(a.Path, func(to *unix.SockaddrUnix) error { return unix.Bind(fd, to) })
 	}
+	if errors.Is(err, unix.ENOENT) {
+		err = unix.EACCES // libuv says so on every system
+	}
 	if err != nil {
 		return -1, err
 	}
