@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"tend/api"
 	"tend/internal/testkit"
 )
 
@@ -103,7 +104,7 @@ func TestWorkersShareAPort(t *testing.T) {
 			if at.Port != port || at.Family != "IPv6" || at.Address != "::" {
 				t.Errorf("a worker listens on %+v, want :: and port %d", at, port)
 			}
-			if want := w.balance != "round-robin"; at.Real != want {
+			if want := w.balance != api.RoundRobin; at.Real != want {
 				t.Errorf("with balance %s the worker itself accepts: %v", w.balance, at.Real)
 			}
 		}
@@ -247,7 +248,7 @@ func TestListenOnATakenPort(t *testing.T) {
 // What a worker has already it cannot have again; the first server works on.
 func TestListenTwiceOnOnePort(t *testing.T) {
 	eachBalance(t, func(t *testing.T, w *world) {
-		nodeCannot(t, w.node.major >= 22 && w.balance == "shared", "the worker ends by an assertion")
+		nodeCannot(t, w.node.major >= 22 && w.balance == api.Shared, "the worker ends by an assertion")
 		port := freePort(t)
 		w.start("web.js", 2, nil, options(t, "port", port), options(t, "port", port))
 		for _, l := range w.hear("error", 2) {
@@ -308,7 +309,7 @@ func lowestPort(t *testing.T) int {
 
 func TestCloseAndListenAgain(t *testing.T) {
 	eachBalance(t, func(t *testing.T, w *world) {
-		nodeCannot(t, w.node.major < 22 && w.balance == "shared", "one worker's second try meets the other's first")
+		nodeCannot(t, w.node.major < 22 && w.balance == api.Shared, "one worker's second try meets the other's first")
 		port := freePort(t)
 		w.start("relisten.js", 2, nil, strconv.Itoa(port))
 		w.listening(6)
@@ -390,7 +391,7 @@ func TestReusePortOfTheAppItself(t *testing.T) {
 func TestRoundRobinIsEven(t *testing.T) {
 	eachVersion(t, func(t *testing.T, w *world) {
 		const workers, rounds = 4, 25
-		w.balance = "round-robin"
+		w.balance = api.RoundRobin
 		w.start("web.js", workers, nil, options(t, "port", 0))
 		at := w.listening(workers)[0].String()
 		got := map[int]int{}
@@ -424,7 +425,7 @@ func TestTheBalanceIsThatOfNodesVariable(t *testing.T) {
 // Connections that a worker refuses, for it has enough, go to the others.
 func TestMaxConnections(t *testing.T) {
 	eachVersion(t, func(t *testing.T, w *world) {
-		w.balance = "round-robin"
+		w.balance = api.RoundRobin
 		w.start("web.js", 2, nil, options(t, "port", 0, "maxConnections", 1, "only", 0))
 		at := w.listening(2)[0].String()
 		var full int // pid of the worker that takes one connection
@@ -483,10 +484,11 @@ func TestABusyWorkerDoesNotStopOthers(t *testing.T) {
 		// share.
 		free := clients
 		switch w.balance {
-		case "round-robin":
+		case api.RoundRobin:
 			free -= 16
-		case "reuseport":
+		case api.Reuseport:
 			free = 1
+		case api.Shared: // only who is idle takes
 		}
 		for range free {
 			if a := <-answers; a.PID == busy {
