@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"tend/api"
 	"tend/internal/testkit"
@@ -226,7 +229,12 @@ func TestListenOnALongPath(t *testing.T) {
 
 func TestListenOnATakenPort(t *testing.T) {
 	eachBalance(t, func(t *testing.T, w *world) {
-		other, err := net.Listen("tcp", "[::]:0")
+		// Even one that would share it: another program is no worker of this app.
+		sharing := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+			failed := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+			return errors.Join(failed, err)
+		}}
+		other, err := sharing.Listen(t.Context(), "tcp", "[::]:0")
 		if err != nil {
 			t.Fatal(err)
 		}
