@@ -146,7 +146,9 @@ func (s *Supervisor) connect(in *instance) {
 // hangUp lets go of what a process that is over could be spoken to through.
 func (s *Supervisor) hangUp(key string) {
 	s.opts.Keeper.Drop(wire.PipeName(key, inputSlot))
-	s.opts.Channels.Forget(key)
+	if s.holds(wire.PipeName(key, nodeipc.ChannelSlot)) || s.holds(nodeipc.InboxName(key)) {
+		s.opts.Channels.Forget(key)
+	}
 }
 
 // atWork tells whether a record is of a worker of a cluster that runs or is

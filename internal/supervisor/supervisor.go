@@ -290,14 +290,14 @@ func (s *Supervisor) step(in *instance, ev lifecycle.Event) {
 	s.prepare(in, effects)
 	s.changed(in)
 	s.tellOf(in, &was, ev)
-	if was.Life.Live != 0 && !was.Life.Ended && (life.Ended || life.Live != was.Life.Live) {
-		s.hangUp(was.Key)
-	}
 	if atWork(&was) && !atWork(&in.rec) {
 		s.release(was.Spec.Name)
 	}
 	for _, e := range effects {
 		s.carryOut(in, e)
+	}
+	if was.Life.Live != 0 && !was.Life.Ended && (life.Ended || life.Live != was.Life.Live) {
+		s.hangUp(was.Key) // after the next launch: that is waited for
 	}
 	s.attend(in)
 	s.answerWaiters(in)
