@@ -432,6 +432,13 @@ func (k *fakeKeeper) sent() []sent {
 	return slices.Clone(k.signals)
 }
 
+// count is how many processes there are.
+func (k *fakeKeeper) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.live)
+}
+
 // running is how many processes there are by pm_id.
 func (k *fakeKeeper) running() map[string]int {
 	k.mu.Lock()
