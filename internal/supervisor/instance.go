@@ -174,10 +174,15 @@ func (s *Supervisor) answerWaiters(in *instance) {
 		done, ok := in.reached(w.goal)
 		if done {
 			r := in.result(ok)
-			s.reply(func() {
-				r.row = in.shown().row // the view is made by now
-				w.answer <- r
-			})
+			// As it is now: the next message may be its end, and who waits
+			// would take what follows for what was reached.
+			if shown := in.shown(); !shown.left {
+				if shown.row == nil {
+					shown.row = shown.newRow()
+				}
+				r.row = shown.row
+			}
+			s.reply(func() { w.answer <- r })
 		}
 		return done
 	})

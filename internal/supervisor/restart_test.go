@@ -372,3 +372,22 @@ func TestAnAppThatEndsAtOnceIsToldOf(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEndInTheSameBreath has a process end before anybody could see it run:
+// who started it is told all the same.
+func TestAnEndInTheSameBreath(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.k.answer = func(m wire.Spawn, done func(wire.Child, error)) {
+			hold := make(chan struct{})
+			w.mail.post(question{func(*Supervisor) { <-hold }, make(chan struct{})}) // both come at once
+			done(w.k.run(m), nil)
+			w.k.exit(m.Key, 3<<8)
+			close(hold)
+		}
+		err := w.Start(t.Context(), api.StartRequest{Apps: []api.Spec{spec("a", func(s *api.Spec) { s.MaxRestarts = 2 })}}, nobody)
+		if err == nil || !strings.Contains(err.Error(), "it ended at once (exit code 3)") {
+			t.Errorf("%v", err)
+		}
+	})
+}
