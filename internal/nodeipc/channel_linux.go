@@ -13,10 +13,6 @@ import (
 )
 
 const (
-	// maxMessage bounds what is sent as one: up to here the kernel takes a line
-	// whole or not at all, so that none can be cut, which would kill the process
-	// on the other side.
-	maxMessage = 32 << 10
 	// mostParcels bounds what waits for a process that does not read: messages
 	// are refused then, and what it asks for is not read.
 	mostParcels = 64

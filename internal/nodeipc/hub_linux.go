@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/api"
 	"tend/internal/epoll"
 )
 
@@ -83,7 +84,7 @@ func (h *Hub) setStatus(key string, s Status) {
 // Send sends a message, which is a JSON value, and returns when the kernel has
 // it. It waits while the process does not read, as long as ctx allows.
 func (h *Hub) Send(ctx context.Context, key string, message []byte) error {
-	if len(message) >= maxMessage {
+	if len(message) > api.MaxMessage {
 		return errSize
 	}
 	line := append(slices.Clone(message), '\n')
@@ -116,12 +117,9 @@ func (h *Hub) Retire(key string) { h.do(func(l *loop) { l.retire(key) }) }
 func (h *Hub) Drain(key string, limit time.Duration) { h.do(func(l *loop) { l.drain(key, limit) }) }
 
 // Forget hears what is left in a channel and lets go of it. What the hub never
-// spoke over is let go of too.
-func (h *Hub) Forget(key string) {
-	if !h.do(func(l *loop) { l.forget(key) }) {
-		return // we leave: the next daemon hears of the end, and forgets
-	}
-}
+// spoke over is let go of too. A hub that has ended forgets nothing: the next
+// daemon hears of the end of the process, and does.
+func (h *Hub) Forget(key string) { h.do(func(l *loop) { l.forget(key) }) }
 
 // Release closes the sockets of a group.
 func (h *Hub) Release(group string) { h.do(func(l *loop) { l.release(group) }) }

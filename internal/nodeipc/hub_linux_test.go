@@ -301,13 +301,14 @@ func TestAnAppThatDoesNotListen(t *testing.T) {
 			t.Fatal("it takes everything")
 		}
 	}
-	if err := w.Send(t.Context(), "k", make([]byte, 33<<10)); err == nil {
+	if err := w.Send(t.Context(), "k", make([]byte, api.MaxMessage+1)); err == nil {
 		t.Error("a message that is too large was sent")
 	}
 	if err := a.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Send(t.Context(), "k", []byte(`1`)); err != nil {
+	most := []byte(`"` + strings.Repeat("x", api.MaxMessage-2) + `"`)
+	if err := w.Send(t.Context(), "k", most); err != nil {
 		t.Errorf("now that it reads again: %v", err)
 	}
 }
