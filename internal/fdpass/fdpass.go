@@ -93,7 +93,7 @@ func (c *Conn) Recv(buf []byte) (n int, fds []int, err error) {
 	case n == 0:
 		return 0, nil, io.EOF
 	}
-	if fds, err = parseRights(c.oob[:oobn]); err != nil {
+	if fds, err = ParseRights(c.oob[:oobn]); err != nil {
 		return 0, nil, err
 	}
 	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
@@ -103,7 +103,9 @@ func (c *Conn) Recv(buf []byte) (n int, fds []int, err error) {
 	return n, fds, nil
 }
 
-func parseRights(oob []byte) ([]int, error) {
+// ParseRights is the descriptors in the control data of a recvmsg(2). The caller
+// owns them; they are closed on exec.
+func ParseRights(oob []byte) ([]int, error) {
 	if len(oob) == 0 {
 		return nil, nil
 	}

@@ -59,6 +59,10 @@ type channel struct {
 	actions    []string
 	flights    []*flight // connections that it was given and has not answered for
 	complained complained
+
+	// What the daemon before us made known last, and could not say so any more.
+	published uint64
+	repeats   bool
 }
 
 // handle is one under way.
@@ -95,6 +99,7 @@ func (l *loop) open(c Channel, in *inbox) {
 		return
 	}
 	ch := &channel{Channel: c, inbox: in, events: unix.EPOLLIN}
+	ch.published, ch.repeats = l.opts.Published(c.Key)
 	l.channels[c.Key] = ch
 	if err := json.Unmarshal(in.notes(), &ch.notes); err != nil && len(in.notes()) > 0 {
 		l.opts.Log.Error("take over what was known of a worker", "key", c.Key, "err", err)
@@ -188,21 +193,10 @@ func (l *loop) receive(c *channel, space []byte) (int, error) {
 			continue
 		}
 		if err == nil && oobn > 0 {
-			closeRights(l.oob[:oobn])
-		}
-		return n, err
-	}
-}
-
-func closeRights(oob []byte) {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return
-	}
-	for i := range msgs {
-		if fds, err := unix.ParseUnixRights(&msgs[i]); err == nil {
+			fds, _ := fdpass.ParseRights(l.oob[:oobn]) // what is no right is none of ours
 			fdpass.CloseAll(fds)
 		}
+		return n, err
 	}
 }
 

@@ -19,6 +19,17 @@ func greeter(port int) string {
 	return fmt.Sprintf(`require('net').createServer((c) => { c.end(process.env.SLOT) }).listen(%d)`, port)
 }
 
+// greeters are two workers that listen on one port, and the first of them.
+func greeters(t *testing.T, balance api.Balance) (w *world, port int, first *app) {
+	t.Helper()
+	w, port = newWorld(t), freePort(t)
+	first = w.spawn(worker(0, balance), greeter(port))
+	w.spawn(worker(1, balance), greeter(port))
+	w.waitNews("w0", Listening)
+	w.waitNews("w1", Listening)
+	return w, port, first
+}
+
 func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // spread makes n connections and counts who answered.
@@ -39,12 +50,7 @@ func TestBalances(t *testing.T) {
 	for _, balance := range []api.Balance{api.RoundRobin, api.Shared, api.Reuseport} {
 		t.Run(string(balance), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			port := freePort(t)
-			w.spawn(worker(0, balance), greeter(port))
-			w.spawn(worker(1, balance), greeter(port))
-			w.waitNews("w0", Listening)
-			w.waitNews("w1", Listening)
+			_, port, _ := greeters(t, balance)
 			got := spread(t, port, 40)
 			if got["0"]+got["1"] != 40 {
 				t.Errorf("%v", got)
@@ -60,12 +66,7 @@ func TestAnotherDaemonGoesOn(t *testing.T) {
 	for _, balance := range []api.Balance{api.RoundRobin, api.Shared, api.Reuseport} {
 		t.Run(string(balance), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			port := freePort(t)
-			w.spawn(worker(0, balance), greeter(port))
-			w.spawn(worker(1, balance), greeter(port))
-			w.waitNews("w0", Listening)
-			w.waitNews("w1", Listening)
+			w, port, _ := greeters(t, balance)
 			for range 5 {
 				w.replace()
 				if got := spread(t, port, 10); got["0"]+got["1"] != 10 {
@@ -82,12 +83,7 @@ func TestAnotherDaemonGoesOn(t *testing.T) {
 // TestUnderLoad has connections under way all the time while daemons come and
 // go.
 func TestUnderLoad(t *testing.T) {
-	w := newWorld(t)
-	port := freePort(t)
-	w.spawn(worker(0, api.RoundRobin), greeter(port))
-	w.spawn(worker(1, api.RoundRobin), greeter(port))
-	w.waitNews("w0", Listening)
-	w.waitNews("w1", Listening)
+	w, port, _ := greeters(t, api.RoundRobin)
 	ctx, cancel := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	var mu sync.Mutex
@@ -132,12 +128,7 @@ func TestAWorkerThatIsGone(t *testing.T) {
 	for _, balance := range []api.Balance{api.RoundRobin, api.Shared, api.Reuseport} {
 		t.Run(string(balance), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			port := freePort(t)
-			first := w.spawn(worker(0, balance), greeter(port))
-			w.spawn(worker(1, balance), greeter(port))
-			w.waitNews("w0", Listening)
-			w.waitNews("w1", Listening)
+			w, port, first := greeters(t, balance)
 			first.end()
 			w.waitNews("w0", Closed)
 			w.Forget("w0")
@@ -167,12 +158,7 @@ func (w *world) waitFor(cond func() bool) {
 }
 
 func TestAStuckWorker(t *testing.T) {
-	w := newWorld(t)
-	port := freePort(t)
-	stuck := w.spawn(worker(0, api.RoundRobin), greeter(port))
-	w.spawn(worker(1, api.RoundRobin), greeter(port))
-	w.waitNews("w0", Listening)
-	w.waitNews("w1", Listening)
+	_, port, stuck := greeters(t, api.RoundRobin)
 	if err := stuck.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,6 @@
 package nodeipc
 
 import (
-	"time"
-
 	"tend/api"
 	"tend/internal/listen"
 )
@@ -70,6 +68,3 @@ type Status struct {
 	Listening bool // the worker has an address on which it accepts
 	Ready     bool // the app sent "ready"
 }
-
-// DrainLimit is the default of Spec.DrainTimeout.
-const DrainLimit = 5 * time.Second

@@ -40,8 +40,8 @@ func (l *loop) user(c *channel, body []byte) {
 		n.Topic, n.Data = t.kind, t.data
 	}
 	number := uint64(c.inbox.lines())
-	if done, ok := l.opts.Published(c.Key); ok && done == number {
-		return // by the daemon before us, which could not say so any more
+	if c.repeats && c.published == number {
+		return
 	}
 	l.opts.Publish(n, number)
 }
