@@ -40,12 +40,12 @@ var layers = [][]string{
 	{"client", "internal/errs"}, // public, and the words for failures
 	{
 		"internal/units", "internal/fdpass", "internal/durable", "internal/home", "internal/epoll",
-		"internal/listen", "internal/fanout", "internal/axon",
+		"internal/listen", "internal/fanout", "internal/axon", "internal/dayjs", "internal/cron",
 	},
 	{"internal/app", "internal/lifecycle", "internal/plan", "internal/pm2env"},
 	{
 		"internal/keeper", "internal/nodeipc", "internal/logs", "internal/sysinfo",
-		"internal/watch", "internal/cron", "internal/probe", "internal/config",
+		"internal/watch", "internal/probe", "internal/config", "internal/settings",
 	},
 	{"internal/store"},
 	{"internal/supervisor"},
@@ -78,6 +78,8 @@ var oneImporter = map[string][]string{
 	"charm.land/bubbles":                  {"internal/tui"},
 	"github.com/prometheus/client_golang": {"internal/prom"},
 	"github.com/google/renameio":          {"internal/durable"},
+	"github.com/adhocore/gronx":           {"internal/cron"},
+	"github.com/klauspost/compress":       {"internal/logs"},
 }
 
 // bareGo are the files that may use the go statement: elsewhere a WaitGroup's
