@@ -148,6 +148,32 @@ type Log struct {
 	Date     string `json:"date_format,omitempty"` // day.js tokens
 	Type     string `json:"type,omitempty"`        // "", "raw" or "json"
 	Disabled bool   `json:"disable_logs,omitempty"`
+	// RateLimit is how many lines a second a stream may write before lines are
+	// dropped, and counted in their place; 0: as many as it likes.
+	RateLimit int64 `json:"rate_limit,omitempty"`
+	// Rotation is nil for that of the home.
+	Rotation *Rotation `json:"rotation,omitempty"`
+}
+
+// Rotation says when a log file is put aside under another name, and how long
+// such files are kept. What is 0 or empty leaves it to the home's rotation, or
+// to what is built in; a negative number is no limit, and "none" for a text
+// none of that.
+type Rotation struct {
+	Off      bool   `json:"off,omitempty"`
+	MaxSize  int64  `json:"max_size_bytes,omitempty"`
+	Interval string `json:"interval,omitempty"` // a cron pattern, in the daemon's time zone
+	// Retain is how many rotated files are kept of each log, MaxAge for how long
+	// after their last line, TotalCap how much all of those of one instance may
+	// hold.
+	Retain   int   `json:"retain,omitempty"`
+	MaxAge   int64 `json:"max_age_ms,omitempty"`
+	TotalCap int64 `json:"total_cap_bytes,omitempty"`
+	// Compress is "gzip", "zstd" or "none".
+	Compress string `json:"compress,omitempty"`
+	// DateFormat (day.js tokens, of numbers only) is the date in the name of a
+	// rotated file, as pm2-logrotate writes it: YYYY-MM-DD_HH-mm-ss.
+	DateFormat string `json:"date_format,omitempty"`
 }
 
 // Instance is one running copy of an app, or the place of one.

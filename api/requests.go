@@ -123,6 +123,31 @@ type InputRequest struct {
 // line break what pipe(7) takes whole or not at all.
 const MaxLine = 4095
 
+// Settings answers GET and POST /v1/settings: what is set for the whole home.
+type Settings struct {
+	// Values are sections and values by name, as module_conf.json holds them.
+	Values map[string]any `json:"values"`
+	// Rotation is what they mean for apps that have none of their own.
+	Rotation Rotation `json:"rotation"`
+	// Notes are what a person should know of what was just set.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// SettingsRequest is the body of POST /v1/settings: what to take away, and then
+// what to set, all of it or nothing. With neither, the daemon reads the file
+// anew.
+type SettingsRequest struct {
+	Unset []string  `json:"unset,omitempty"` // keys; "all": everything
+	Set   []Setting `json:"set,omitempty"`
+}
+
+// Setting is one value. A key is a name, or names with colons or dots between
+// them: "pm2-logrotate:max_size".
+type Setting struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
 // SaveRequest is the body of POST /v1/save.
 type SaveRequest struct {
 	Force bool `json:"force,omitempty"` // write an empty list too
@@ -203,6 +228,46 @@ type Notice struct {
 	Namespace string          `json:"namespace"`
 	UniqueID  string          `json:"unique_id,omitempty"` // of the launch
 	Data      json.RawMessage `json:"data"`
+}
+
+// The streams of a LogLine.
+const (
+	StreamOut = "out"
+	StreamErr = "err"
+)
+
+// LogLine is one line of GET /v1/logs, which streams what apps write: first
+// what is in their log files, log by log, also in those that were put aside, and
+// with ?follow=1 then what comes, also of instances that come. It is NDJSON, or
+// server-sent events for who accepts text/event-stream. Logs are no Notices:
+// they are too many for a ring in memory, and their files remember them better.
+//
+// ?target=T (repeatable) and ?cwd=DIR choose instances, see Target; ?stream=out
+// or err one of their streams; ?since= and ?until=, milliseconds since the
+// epoch, when a line was written; ?lines=N the last N of those of each log (-1
+// all; 15, or all of ?since); ?grep= and ?exclude= by regular expressions.
+//
+// ?after=POSITION (repeatable, the last of each log; with ?follow=1) goes on
+// behind what was seen, without a gap or a repeat, also over the death of a daemon and when the
+// log was rotated since. A log without one, of an instance that came since, is
+// given from where the others ended.
+type LogLine struct {
+	At        int64  `json:"at_ms,omitempty"` // when it was written, to the second; 0: nobody knows
+	ID        int    `json:"id"`              // of the instance; of several with one log, the first
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Stream    string `json:"stream"`
+	// Line is the text without its end. A line longer than 1 MiB comes in pieces,
+	// and bytes that are no UTF-8 come as U+FFFD.
+	Line     string `json:"line"`
+	Position string `json:"position,omitempty"` // behind the line
+	// Mark is no line: Position is where the log is followed from.
+	Mark bool `json:"mark,omitempty"`
+	// Done is no line but the end of the stream; with Error why it ends early. A
+	// reader that is too slow is told so; one that does not read at all is cut
+	// off without.
+	Done  bool   `json:"done,omitempty"`
+	Error *Error `json:"error,omitempty"`
 }
 
 // Error is how a failure travels. Status codes of HTTP follow Kind.

@@ -95,6 +95,21 @@ func (c *Client) Save(ctx context.Context, req api.SaveRequest) (api.SaveRespons
 	return res, err
 }
 
+// Settings are what is set for the whole home.
+func (c *Client) Settings(ctx context.Context) (api.Settings, error) {
+	var s api.Settings
+	err := c.get(ctx, "settings", nil, &s)
+	return s, err
+}
+
+// ChangeSettings sets and unsets, all of a request or nothing, and returns what
+// is set then.
+func (c *Client) ChangeSettings(ctx context.Context, req api.SettingsRequest) (api.Settings, error) {
+	var s api.Settings
+	err := c.post(ctx, "settings", req, &s)
+	return s, err
+}
+
 // Update makes the daemon and its keeper go over to other binaries. It returns
 // what the daemon that leaves says of itself.
 func (c *Client) Update(ctx context.Context, req api.UpdateRequest) (api.Pong, error) {

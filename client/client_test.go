@@ -107,6 +107,19 @@ func TestRequests(t *testing.T) {
 			answer: `{"path":"/h/dump.pm2","saved":2}`,
 			want:   `POST /v1/save {"force":true}`,
 		},
+		"settings": {
+			call:   func(ctx context.Context, c *client.Client) error { _, err := c.Settings(ctx); return err },
+			answer: `{"values":{}}`,
+			want:   "GET /v1/settings ",
+		},
+		"a change of settings": {
+			call: func(ctx context.Context, c *client.Client) error {
+				_, err := c.ChangeSettings(ctx, api.SettingsRequest{Unset: []string{"a"}, Set: []api.Setting{{Key: "b:c", Value: "1"}}})
+				return err
+			},
+			answer: `{"values":{}}`,
+			want:   `POST /v1/settings {"unset":["a"],"set":[{"key":"b:c","value":"1"}]}`,
+		},
 		"resurrect": {
 			call:   func(ctx context.Context, c *client.Client) error { return c.Resurrect(ctx, nil) },
 			answer: `{"kind":"done"}`,

@@ -90,6 +90,7 @@ func Validate(s *api.Spec) error {
 		{"kill_timeout", s.KillTimeout},
 		{"listen_timeout", s.ListenTimeout},
 		{"drain_timeout", s.DrainTimeout},
+		{"log_rate_limit", s.Log.RateLimit},
 	} {
 		if f.value < 0 {
 			bad("%s: %d is negative", f.name, f.value)
@@ -98,18 +99,32 @@ func Validate(s *api.Spec) error {
 	if _, err := Signal(s.StopSignal); err != nil {
 		bad("stop_signal: %w", err)
 	}
-	for _, p := range []string{s.Log.Out, s.Log.Err, s.Log.Pid, s.Log.Combined} {
-		if p != "true" && p != "" && !filepath.IsAbs(p) {
-			bad("log: %q is not absolute", p)
-		}
-	}
-	if t := s.Log.Type; t != "" && t != "raw" && t != "json" {
-		bad("log_type: %q is neither raw nor json", t)
-	}
+	all = append(all, checkLog(&s.Log)...)
 	if len(all) == 0 {
 		return nil
 	}
 	return &errs.Error{Op: "check app", On: s.Name, Kind: errs.Invalid, Err: errors.Join(all...)}
+}
+
+func checkLog(l *api.Log) (all []error) {
+	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	for _, p := range []string{l.Out, l.Err, l.Pid, l.Combined} {
+		if p != "true" && p != "" && !filepath.IsAbs(p) {
+			bad("log: %q is not absolute", p)
+		}
+	}
+	if t := l.Type; t != "" && t != "raw" && t != "json" {
+		bad("log_type: %q is neither raw nor json", t)
+	}
+	if strings.ContainsAny(l.Date, "\n\r") {
+		bad("log_date_format: %q holds a line break, and would break every line", l.Date)
+	}
+	if l.Rotation != nil {
+		if err := CheckRotation(l.Rotation); err != nil {
+			bad("log_rotate: %w", err)
+		}
+	}
+	return all
 }
 
 func pointers(list []int) []*int {

@@ -139,6 +139,7 @@ func newRoot(env *Env) *cobra.Command {
 		newList(env), newJlist(env), newPrettylist(env), newDescribe(env), newEnv(env), newID(env), newPid(env), newPing(env),
 		newLogs(env), newFlush(env), newReloadLogs(env),
 		newSave(env), newResurrect(env), newKill(env), newUpdate(env),
+		newSet(env), newMultiset(env), newGet(env), newUnset(env), newConf(env),
 	)
 	return root
 }

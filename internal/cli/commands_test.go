@@ -161,7 +161,7 @@ func TestLooking(t *testing.T) {
 		"extra arguments of ls":  {args: "id api extra", stdout: "[ 1, 2 ]\n"},
 		"extra arguments":        {args: "prettylist foo", code: 1, stderr: "tend: run prettylist: unknown argument \"foo\"\n      usage: tend prettylist\n"},
 		"an unknown command":     {args: "foo", code: 1, stderr: "tend: find command foo: command not found\n      `tend --help` lists the commands\n"},
-		"a mistyped command":     {args: "sotp x", code: 1, stderr: "tend: find command sotp: command not found\n      did you mean stop?\n"},
+		"a mistyped command":     {args: "sotp x", code: 1, stderr: "tend: find command sotp: command not found\n      did you mean stop or set?\n"},
 		"an unknown option":      {args: "ls --bogus", code: 1, stderr: "tend: unknown flag: --bogus\n      `tend list --help` lists the options\n"},
 		"an unknown column":      {args: "ls --sort foo", code: 1, stderr: "tend: sort by foo: there is no such column\n      name, namespace, pid, id, cpu, memory, uptime or status, and :desc for the other way round\n"},
 		"ls --watch":             {args: "ls --watch", code: 1, stderr: "tend: list --watch: it is not supported yet\n      `watch tend ls` does it\n"},

@@ -6,7 +6,9 @@ import (
 	"runtime"
 	"strings"
 
+	"tend/api"
 	"tend/internal/config"
+	"tend/internal/settings"
 )
 
 // context is where this client stands, for package config.
@@ -18,6 +20,7 @@ func (e *Env) context() config.Context {
 		Username: e.Getenv("USER"),
 		UID:      os.Getuid(),
 		CPUs:     runtime.NumCPU(),
+		Rotation: e.rotation(),
 	}
 	if u, err := user.Current(); err == nil {
 		c.Username = u.Username
@@ -26,6 +29,14 @@ func (e *Env) context() config.Context {
 		}
 	}
 	return c
+}
+
+// rotation is how this home rotates logs. Where its settings cannot be read the
+// daemon has told of it, and takes the defaults too.
+func (e *Env) rotation() api.Rotation {
+	set, _ := settings.Read(e.Home)
+	r, _ := set.Rotation()
+	return r
 }
 
 // environment is environ by name.

@@ -3,13 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"slices"
+	"regexp"
 	"strings"
 	"time"
 
-	"github.com/clipperhouse/displaywidth"
 	"github.com/spf13/cobra"
 
 	"tend/api"
@@ -21,199 +18,242 @@ import (
 type logsOptions struct {
 	targets  []string // none means all, and the daemon's own log
 	lines    int
+	counted  bool // lines was asked for
 	raw      bool
 	onlyErr  bool
 	onlyOut  bool
 	nostream bool
+	json     bool
+	format   bool
+	stamp    string
+	mark     string // what is highlighted
+
+	since, until  string
+	grep, exclude string
 }
 
 func newLogs(env *Env) *cobra.Command {
 	var opts logsOptions
 	cmd := &cobra.Command{
-		Use: "logs [id|name|namespace|/regex/]", Aliases: []string{"log"}, Short: "show the last lines of the logs, and follow them",
+		Use: "logs [id|name|namespace|/regex/|" + env.Program + "]", Aliases: []string{"log"}, Short: "show the last lines of the logs, and follow them",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if t := first(args); t != "" && t != "all" {
 				opts.targets = []string{t}
 			}
+			opts.counted = cmd.Flags().Changed("lines")
 			return runLogs(cmd.Context(), env, opts)
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&opts.lines, "lines", 15, "how many of the last lines of each file")
+	f.IntVar(&opts.lines, "lines", 15, "how many of the last lines of each log")
 	f.BoolVar(&opts.raw, "raw", false, "without prefix")
 	f.BoolVar(&opts.onlyErr, "err", false, "standard error only")
 	f.BoolVar(&opts.onlyOut, "out", false, "standard output only")
 	f.BoolVar(&opts.nostream, "nostream", false, "do not follow")
+	f.BoolVar(&opts.json, "json", false, "follow, one JSON object a line")
+	f.BoolVar(&opts.format, "format", false, "follow, as key=value")
+	f.StringVar(&opts.stamp, "timestamp", "", "when each line came, in day.js tokens")
+	f.Lookup("timestamp").NoOptDefVal = stampFormat
+	f.StringVar(&opts.mark, "highlight", "", "highlight this text")
+	f.StringVar(&opts.since, "since", "", "lines written since then: 10m, 14:30, 2026-11-22 14:30")
+	f.StringVar(&opts.until, "until", "", "and until then, without following")
+	f.StringVar(&opts.grep, "grep", "", "only lines that match this regular expression")
+	f.StringVar(&opts.exclude, "exclude", "", "no lines that match this one")
 	return cmd
 }
 
 func runLogs(ctx context.Context, env *Env, opts logsOptions) error {
+	if _, err := env.newLogView(opts, time.Now()); err != nil {
+		return err // before a daemon is started for it
+	}
 	return env.with(ctx, func(c *client.Client) error { return env.logs(ctx, c, opts) })
 }
 
-// source is a log file and whose it is.
-type source struct {
-	path string
-	name string // "3|api", or the daemon's
-	kind sourceKind
-}
-
-type sourceKind int
-
-const (
-	outSource sourceKind = iota
-	errSource
-	daemonSource
-)
-
-func (k sourceKind) style() style {
-	switch k {
-	case errSource:
-		return styleRed
-	case daemonSource:
-		return styleBlue
-	case outSource:
-	}
-	return styleGreen
-}
-
+// logs shows logs as the command does.
 func (e *Env) logs(ctx context.Context, c *client.Client, opts logsOptions) error {
-	list, err := c.Instances(ctx, client.Query{Targets: opts.targets, Cwd: e.Cwd})
-	if errs.KindOf(err) == errs.NotFound && err != nil {
-		e.warn("%s", err) // PM2 shows nothing and calls it a success
-		return nil
-	}
+	v, err := e.newLogView(opts, time.Now())
 	if err != nil {
 		return err
 	}
-	sources := e.sources(list, opts)
-	// The ends of the files are noted before the tail is read, so that no line
-	// falls between the tail and what is followed.
-	files := make([]logs.File, len(sources))
-	for i := range sources {
-		files[i] = logs.File{Path: sources[i].path, Label: &sources[i]}
+	return v.run(ctx, c)
+}
+
+// logView is what one call of logs shows.
+type logView struct {
+	env     *Env
+	opts    logsOptions
+	query   logs.Query
+	printer *logPrinter
+
+	seen     map[string]bool // paths
+	sources  []*source
+	ids      map[int]bool // instances whose logs are in sources
+	follower *logs.Follower
+	started  time.Time
+}
+
+func (e *Env) newLogView(opts logsOptions, now time.Time) (*logView, error) {
+	v := &logView{
+		env: e, opts: opts, started: now, ids: map[int]bool{},
+		seen:  map[string]bool{"": true, "/dev/null": true},
+		query: logs.Query{Lines: max(opts.lines, -opts.lines)},
 	}
-	if opts.nostream {
-		return e.tail(sources, opts, func(i, n int) ([]string, error) { return logs.Tail(files[i].Path, n) })
+	var filter logs.Filter
+	var err error
+	for _, part := range []struct {
+		option, text string
+		into         **regexp.Regexp
+	}{{"--grep", opts.grep, &filter.Grep}, {"--exclude", opts.exclude, &filter.Exclude}} {
+		if part.text == "" {
+			continue
+		}
+		if *part.into, err = regexp.Compile(part.text); err != nil {
+			return nil, invalid("read option", part.option, "regular expressions are Go's (RE2): no look-ahead and no back-references", err)
+		}
 	}
-	f, err := logs.NewFollower(files)
-	if err != nil {
+	if v.query.Since, err = momentOf("--since", opts.since, now); err != nil {
+		return nil, err
+	}
+	if v.query.Until, err = momentOf("--until", opts.until, now); err != nil {
+		return nil, err
+	}
+	if opts.since != "" && !opts.counted {
+		v.query.Lines = -1
+	}
+	// PM2's programs read these for what is new.
+	if (opts.json || opts.format) && !opts.nostream && opts.since == "" && opts.until == "" {
+		v.query.Lines = 0
+	}
+	v.query.Keep = filter.Keep()
+	v.printer = e.newLogPrinter(opts, v.query.Keep)
+	return v, nil
+}
+
+func (v *logView) run(ctx context.Context, c *client.Client) error {
+	err := v.show(ctx, c)
+	if err != nil || v.follower == nil {
 		return err
 	}
-	if err := e.tail(sources, opts, f.Tail); err != nil {
-		return err
-	}
-	p := streamPrinter{env: e, raw: opts.raw, width: 3}
-	err = f.Run(ctx, func(label any, line []byte) error { return p.print(label.(*source), line) })
+	err = v.follow(ctx, c)
 	if ctx.Err() != nil {
 		return nil // Ctrl-C is how one leaves
 	}
 	return err
 }
 
-// sources are the files to show: each once, the longest untouched first and the
-// daemon's before them.
-func (e *Env) sources(list []api.Instance, opts logsOptions) []source {
-	var out []source
-	seen := map[string]bool{"": true, os.DevNull: true}
-	add := func(path, name string, kind sourceKind) {
-		if !seen[path] {
-			seen[path] = true
-			out = append(out, source{path, name, kind})
-		}
+// show prints what is there, and makes the follower of what comes.
+func (v *logView) show(ctx context.Context, c *client.Client) error {
+	list, err := v.instances(ctx, c)
+	if err != nil {
+		return err
 	}
-	for _, in := range list {
-		name := fmt.Sprintf("%d|%s", in.ID, in.Name)
-		if !opts.onlyOut {
-			add(in.ErrFile, name, errSource)
-		}
-		if !opts.onlyErr {
-			add(in.OutFile, name, outSource)
-		}
+	v.join(list)
+	v.sortSources()
+	if (len(v.opts.targets) == 0 && len(v.opts.streams()) == 2 && !v.opts.raw) || v.isDaemon(list) {
+		v.addDaemon()
 	}
-	touched := make(map[string]time.Time, len(out))
-	for _, s := range out {
-		if fi, err := os.Stat(s.path); err == nil {
-			touched[s.path] = fi.ModTime()
-		}
+	if v.opts.nostream || !v.query.Until.IsZero() {
+		return v.history(func(i int, each func(logs.Line) error) error {
+			return logs.History(v.sources[i].file(), v.query, each)
+		})
 	}
-	slices.SortStableFunc(out, func(a, b source) int { return touched[a.path].Compare(touched[b.path]) })
-	if len(opts.targets) == 0 && !opts.raw && !opts.onlyErr && !opts.onlyOut {
-		out = slices.Insert(out, 0, source{e.Home.Log(), e.Program, daemonSource})
+	files := make([]logs.File, len(v.sources))
+	for i, s := range v.sources {
+		files[i] = s.file()
 	}
-	return out
+	// Where the logs are followed from is noted before the rest is read, so that
+	// no line falls between the two.
+	if v.follower, err = logs.NewFollower(files); err != nil {
+		return err
+	}
+	err = v.history(func(i int, each func(logs.Line) error) error { return v.follower.History(i, v.query, each) })
+	if err != nil {
+		v.follower.Close()
+	}
+	return err
 }
 
-// tailWidth is the width of the names before the last lines.
-const tailWidth = 10
+// streams are the outputs of an app that are shown.
+func (o logsOptions) streams() []sourceKind {
+	switch {
+	case o.onlyErr && !o.onlyOut:
+		return []sourceKind{errSource}
+	case o.onlyOut && !o.onlyErr:
+		return []sourceKind{outSource}
+	}
+	return []sourceKind{errSource, outSource}
+}
 
-// tail prints the last lines of each source.
-func (e *Env) tail(sources []source, opts logsOptions, lines func(i, n int) ([]string, error)) error {
-	n := max(opts.lines, -opts.lines)
-	if n == 0 {
+// instances are those of the target. That there are none is worth a warning
+// only: they may come, and PM2 calls it a success.
+func (v *logView) instances(ctx context.Context, c *client.Client) ([]api.Instance, error) {
+	list, err := c.Instances(ctx, client.Query{Targets: v.opts.targets, Cwd: v.env.Cwd})
+	if err == nil || errs.KindOf(err) != errs.NotFound {
+		return list, err
+	}
+	if v.follower == nil && !v.isDaemon(nil) {
+		v.env.warn("%s", err)
+	}
+	return nil, nil
+}
+
+// isDaemon tells whether the target is the daemon's own log: by the name of
+// this program, unless an app has that.
+func (v *logView) isDaemon(list []api.Instance) bool {
+	t := first(v.opts.targets)
+	return len(list) == 0 && t != "" && (t == v.env.Program || t == "tend")
+}
+
+// history prints the lines that are there, log by log.
+func (v *logView) history(lines func(i int, each func(logs.Line) error) error) error {
+	if v.query.Lines == 0 {
 		return nil
 	}
-	what := "all] processes"
-	if len(opts.targets) > 0 {
-		what = strings.Join(opts.targets, ", ") + "] process"
+	e, plain := v.env, v.opts.json || v.opts.format
+	if !plain {
+		e.print("%s\n", e.paint(styleGreyBold, v.title()))
 	}
-	e.print("%s\n", e.paint(styleGrey, fmt.Sprintf("[TAILING] Tailing last %d lines for [%s (change the value with --lines option)", n, what)))
-	for i, s := range sources {
-		text, err := lines(i, n)
+	for i, s := range v.sources {
+		if !plain {
+			e.print("%s\n", e.paint(styleGrey, s.path+" "+v.which()+":"))
+		}
+		shown := false
+		err := lines(i, func(l logs.Line) error {
+			shown = true
+			return v.printer.past(l)
+		})
 		if err != nil {
 			return err
 		}
-		e.print("%s\n", e.paint(styleGrey, fmt.Sprintf("%s last %d lines:", s.path, n)))
-		for _, l := range text {
-			if opts.raw {
-				fmt.Fprintln(e.writer(s.kind), l)
-			} else {
-				e.print("%s%s\n", e.paint(s.kind.style(), padded(s.name, tailWidth)+" | "), l)
-			}
-		}
-		if len(text) > 0 {
+		if shown && !plain {
 			e.print("\n")
 		}
-	}
-	return e.out.Flush()
-}
-
-// writer is where the raw lines of a kind go.
-func (e *Env) writer(k sourceKind) io.Writer {
-	if k == errSource {
-		return e.Stderr
-	}
-	return e.out
-}
-
-// padded is s filled up or cut to width.
-func padded(s string, width int) string {
-	s, used := fit(s, width)
-	return s + strings.Repeat(" ", width-used)
-}
-
-// streamPrinter prints lines as they come, with names as wide as the longest
-// so far.
-type streamPrinter struct {
-	env   *Env
-	raw   bool
-	width int
-}
-
-func (p *streamPrinter) print(s *source, line []byte) error {
-	if len(line) == 0 {
-		return nil
-	}
-	w := p.env.writer(s.kind)
-	if p.raw {
-		if _, err := fmt.Fprintf(w, "%s\n", line); err != nil {
+		if err := v.printer.flush(); err != nil {
 			return err
 		}
-		return p.env.out.Flush()
 	}
-	if n := displaywidth.String(s.name); n > p.width {
-		p.width = n + 1
+	return v.printer.flush()
+}
+
+// which says which lines of a log are shown.
+func (v *logView) which() string {
+	var parts []string
+	if v.query.Lines > 0 {
+		parts = append(parts, fmt.Sprintf("last %d lines", v.query.Lines))
 	}
-	p.env.print("%s%s\n", p.env.paint(s.kind.style(), padded(s.name, p.width)+" | "), line)
-	return p.env.out.Flush()
+	if v.opts.since != "" {
+		parts = append(parts, "since "+v.opts.since)
+	}
+	if v.opts.until != "" {
+		parts = append(parts, "until "+v.opts.until)
+	}
+	return strings.Join(parts, " ")
+}
+
+func (v *logView) title() string {
+	what := "[all] processes"
+	if len(v.opts.targets) > 0 {
+		what = "[" + strings.Join(v.opts.targets, ", ") + "] process"
+	}
+	return fmt.Sprintf("[TAILING] Tailing %s for %s (change the value with --lines option)", v.which(), what)
 }

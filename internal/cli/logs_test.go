@@ -5,6 +5,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +83,36 @@ x
 `,
 		},
 		"of no line": {args: "logs --nostream --lines 0"},
+		"of what matches": {
+			args: "logs tick --nostream --grep ^t --exclude ee",
+			stdout: `[TAILING] Tailing last 15 lines for [tick] process (change the value with --lines option)
+CWD/tick-out.log last 15 lines:
+0|tick     | two
+
+CWD/tick-err.log last 15 lines:
+CWD/long.log last 15 lines:
+`,
+		},
+		"since a time": {
+			args: "logs tick --nostream --since 30m --out",
+			stdout: `[TAILING] Tailing since 30m for [tick] process (change the value with --lines option)
+CWD/tick-out.log since 30m:
+CWD/long.log since 30m:
+1|a-long-… | x
+
+`,
+		},
+		"as JSON": {
+			args: "logs tick --json --nostream --lines 1",
+			stdout: `{"message":"three","type":"out","process_id":0,"app_name":"tick"}
+{"message":"oops","type":"err","process_id":0,"app_name":"tick"}
+{"message":"x","type":"out","process_id":1,"app_name":"a-long-name"}
+`,
+		},
+		"as keys and values": {
+			args:   "logs tick --format --nostream --err",
+			stdout: "app=tick id=0 type=error message=oops\n",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -159,6 +192,92 @@ func TestLogsFollow(t *testing.T) {
 	}
 }
 
+func TestLogsFollowInEachForm(t *testing.T) {
+	const stamp = `\d{4}-\d\d-\d\d`
+	for args, want := range map[string]string{
+		"logs --lines 0":             `(?m)^0\|tick  \| four$`,
+		"logs --lines 0 --timestamp": `(?m)^` + stamp + `-\d\d:\d\d:\d\d 0\|tick  \| four$`,
+		"logs --raw --lines 0":       `(?m)^four$`,
+		"logs --json":                `(?m)^\{"message":"four","timestamp":"` + stamp + `T\d\d:\d\d:\d\d\.\d{3}Z","type":"out","process_id":0,"app_name":"tick"\}$`,
+		"logs --format":              `(?m)^timestamp=` + stamp + `-\d\d:\d\d:\d\d[+-]\d{4} app=tick id=0 type=out message=four$`,
+		"logs --lines 0 --grep f.*r --exclude ^three":     `(?m)^0\|tick  \| four$`,
+		"logs --lines 0 --highlight our":                  `f\x1b\[100mour\x1b\[49m`,
+		"logs --lines 0 --since 1s --out":                 `(?m)^0\|tick  \| four$`,
+		"logs --lines 0 --err --out":                      `(?m)^0\|tick  \| four$`,
+		"logs /ti.*/ --lines 0":                           `(?m)^0\|tick  \| four$`,
+		"logs --json --highlight x --timestamp --lines 3": `"message":"four"`,
+	} {
+		t.Run(args, func(t *testing.T) {
+			env, d := logged(t)
+			d.pong = api.Pong{PID: 1, Version: "v1"}
+			serve(t, env, d)
+			env.Color = strings.Contains(args, "highlight our")
+			out := &notifier{}
+			env.Stdout = out
+			ctx, interrupt := context.WithCancel(t.Context())
+			code := make(chan int)
+			go func() { code <- Main(ctx, strings.Fields(args), env) }()
+			subscribed(t, d) // then it follows
+			appendTo(t, env, "tick-out.log", "four\nthree and four\n")
+			if strings.Contains(args, "exclude") {
+				appendTo(t, env, "tick-out.log", "far\n")
+				out.until(t, "far\n")
+			} else {
+				out.until(t, "three and f")
+			}
+			interrupt()
+			if got := <-code; got != 0 {
+				t.Errorf("got code %d after an interrupt, want 0", got)
+			}
+			if got := out.buf.String(); !regexp.MustCompile(want).MatchString(got) {
+				t.Errorf("got %q, want a match of %s", got, want)
+			}
+		})
+	}
+}
+
+// subscribed waits until somebody reads the events of d.
+func subscribed(t *testing.T, d *fakeDaemon) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < 10*time.Second; runtime.Gosched() {
+		d.mu.Lock()
+		asked := slices.ContainsFunc(d.requests, func(r string) bool { return strings.HasPrefix(r, "events ") })
+		d.mu.Unlock()
+		if asked {
+			return
+		}
+	}
+	t.Fatal("nobody reads the events")
+}
+
+func TestLogsRefuse(t *testing.T) {
+	for args, want := range map[string]string{
+		"logs --since yesterday": `"yesterday" is no time`,
+		"logs --since 10":        `"10" is no time`,
+		"logs --until 25:00":     `"25:00" is no time`,
+		"logs --grep (":          "missing closing )",
+	} {
+		r := try(t, world(t), nil, strings.Fields(args)...)
+		if r.code != 1 || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: got %+v, want %q", args, r, want)
+		}
+	}
+}
+
+func TestMomentOf(t *testing.T) {
+	now := time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
+	for text, want := range map[string]string{
+		"10m": "2026-11-22 14:50:00", "90s": "2026-11-22 14:58:30", "2H": "2026-11-22 13:00:00", "1d": "2026-11-21 15:00:00",
+		"1h30m": "2026-11-22 13:30:00", "14:30": "2026-11-22 14:30:00", "14:30:05": "2026-11-22 14:30:05",
+		"2026-11-20": "2026-11-20 00:00:00", "2026-11-20 08:00": "2026-11-20 08:00:00", "2026-11-20T08:00:01Z": "2026-11-20 08:00:01",
+	} {
+		got, err := momentOf("--since", text, now)
+		if err != nil || got.Format(time.DateTime) != want {
+			t.Errorf("%s: %v, %v, want %s", text, got, err, want)
+		}
+	}
+}
+
 func appendTo(t *testing.T, env *Env, name, text string) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(env.Cwd, name), os.O_APPEND|os.O_WRONLY, 0)
@@ -174,7 +293,7 @@ func appendTo(t *testing.T, env *Env, name, text string) {
 func TestLogsOfNothing(t *testing.T) {
 	env, d := logged(t)
 	d.refuse = map[string]*api.Error{"instances": {Op: "find", On: "nosuch", Kind: "not_found", Message: "no such app"}}
-	if r := try(t, env, d, "logs", "nosuch"); r.code != 0 || r.stderr != "[tend][WARN] find nosuch: no such app\n" {
+	if r := try(t, env, d, "logs", "nosuch", "--nostream"); r.code != 0 || r.stderr != "[tend][WARN] find nosuch: no such app\n" {
 		t.Errorf("got %+v, want a warning and code 0", r)
 	}
 }

@@ -55,6 +55,7 @@ type fakeDaemon struct {
 	pong      api.Pong
 	lingers   int                   // how many pings the old daemon still answers after an update
 	refuse    map[string]*api.Error // by path
+	settings  api.Settings
 
 	notices   []api.Notice  // of the stream of events, once something was triggered
 	quiet     bool          // that stream goes on after them, in silence
@@ -113,6 +114,8 @@ func (d *fakeDaemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "trigger":
 		close(d.triggered)
 		d.stream(enc)
+	case "settings":
+		_ = enc.Encode(d.settings)
 	case "logs/flush", "logs/reload":
 	default:
 		d.stream(enc)

@@ -273,7 +273,8 @@ func TestEveryFieldIsOneOfConfig(t *testing.T) {
 	env := world(t)
 	write(t, env, "run.sh", "#!/bin/sh\n")
 	good := map[string]string{
-		"log-type": "raw", "max-memory-restart": "200M", "cron-restart": "0 3 * * *", "cron": "0 3 * * *", "interpreter": "none",
+		"log-max-size": "1M",
+		"log-type":     "raw", "max-memory-restart": "200M", "cron-restart": "0 3 * * *", "cron": "0 3 * * *", "interpreter": "none",
 		"balance": "shared", "cwd": env.Cwd, "uid": "0", "gid": "0", "user": "0", "watch-delay": "1",
 	}
 	for _, o := range options {

@@ -34,6 +34,8 @@ type Context struct {
 	Username string            // who asks
 	UID      int
 	CPUs     int
+	// Rotation is that of the home, for what an app's log_rotate leaves out.
+	Rotation api.Rotation
 	NoNode   bool // evaluate JavaScript with the embedded engine even where node is there
 
 	limit time.Duration // in place of evalLimit; tests are quick

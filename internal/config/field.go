@@ -63,10 +63,11 @@ type draft struct {
 	watchOptions   map[string]any
 	merge          *bool
 	time           bool
+	rotating       rotating
 }
 
-// table is every field that PM2 knows, and of tend stop_signal, balance and
-// drain_timeout.
+// table is every field that PM2 knows, and of tend stop_signal, balance,
+// drain_timeout, log_rate_limit, and what log_rotate holds.
 var table = []field{ //nolint:gochecknoglobals // never written
 	// Identity and launch.
 	{"script", []string{"exec", "cmd", "command"}, into(asText, func(d *draft) *string { return &d.script })},
@@ -141,6 +142,15 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"time", nil, into(asFlag, func(d *draft) *bool { return &d.time })},
 	{"log_type", nil, into(asLogType, func(d *draft) *string { return &d.spec.Log.Type })},
 	{"disable_logs", nil, into(asFlag, func(d *draft) *bool { return &d.spec.Log.Disabled })},
+	{"log_rate_limit", nil, into(asRate, func(d *draft) *int64 { return &d.spec.Log.RateLimit })},
+	{"log_rotate", nil, setRotating},
+	{"log_max_size", nil, rotates("max_size")},
+	{"log_retain", nil, rotates("retain")},
+	{"log_max_age", nil, rotates("max_age")},
+	{"log_rotate_interval", nil, rotates("interval")},
+	{"log_compress", nil, rotates("compress")},
+	{"log_rotate_date_format", nil, rotates("date_format")},
+	{"log_total_cap", nil, rotates("total_cap")},
 }
 
 // spellings are all ways to write a field, and what they stand for.

@@ -28,6 +28,16 @@ func resolved(t *testing.T, c Context, f Fields, o Options) (api.Spec, []string)
 	return s, warnings
 }
 
+// rotated is a rotation of the app's own, over that of the home.
+func rotated(change func(r *api.Rotation)) func(s *api.Spec) {
+	return func(s *api.Spec) {
+		r := app.DefaultRotation()
+		r.Off = false
+		change(&r)
+		s.Log.Rotation = &r
+	}
+}
+
 // Each case says what differs from an app that has a script only.
 func TestFields(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -126,8 +136,33 @@ func TestFields(t *testing.T) {
 		"a format for the time":       {Fields{"time": true, "log_date_format": "HH:mm"}, func(s *api.Spec) { s.Log.Date = "HH:mm" }},
 		"logs in JSON":                {Fields{"log_type": "json"}, func(s *api.Spec) { s.Log.Type = "json" }},
 		"no logs":                     {Fields{"disable_logs": true}, func(s *api.Spec) { s.Log.Disabled = true }},
-		"the mode in PM2's words":     {Fields{"exec_mode": "cluster_mode"}, func(s *api.Spec) { s.Mode, s.Log.Merge = api.Cluster, false }},
-		"a command is never shared":   {Fields{"exec_mode": "cluster", "execute_command": true}, func(*api.Spec) {}},
+		"a limit of lines":            {Fields{"log_rate_limit": 500}, func(s *api.Spec) { s.Log.RateLimit = 500 }},
+		"no rotation":                 {Fields{"log_rotate": false}, func(s *api.Spec) { s.Log.Rotation = &api.Rotation{Off: true} }},
+		"no rotation, in an object":   {Fields{"log_rotate": Fields{"off": true, "retain": 3}}, func(s *api.Spec) { s.Log.Rotation = &api.Rotation{Off: true} }},
+		"rotation as the home has it": {Fields{"log_rotate": true}, rotated(func(*api.Rotation) {})},
+		"rotation of an empty object": {Fields{"log_rotate": Fields{}}, rotated(func(*api.Rotation) {})},
+		"rotation in an object": {Fields{"log_rotate": Fields{
+			"max_size": "10M", "retain": "all", "max_age": "7d", "interval": "0 0 * * *", "compress": "zstd", "date_format": "YYYY-MM", "total_cap": "1G",
+		}}, rotated(func(r *api.Rotation) {
+			*r = api.Rotation{
+				MaxSize: 10 << 20, Retain: -1, MaxAge: 7 * 24 * 3_600_000, Interval: "0 0 * * *", Compress: "zstd", DateFormat: "YYYY-MM", TotalCap: 1 << 30,
+			}
+		})},
+		"rotation in pm2-logrotate's words": {Fields{"log_rotate": Fields{"dateFormat": "YYYYMM", "rotateInterval": "0 3 * * *", "retain": "5", "compress": false}}, rotated(func(r *api.Rotation) {
+			r.DateFormat, r.Interval, r.Retain, r.Compress = "YYYYMM", "0 3 * * *", 5, ""
+		})},
+		"rotation beside it all": {Fields{
+			"log_max_size": 1048576, "logRetain": 3, "log_max_age": "1h", "log_rotate_interval": "0 * * * *", "log_compress": true,
+			"log_rotate_date_format": "YYMMDDHH", "log_total_cap": "5G",
+		}, rotated(func(r *api.Rotation) {
+			*r = api.Rotation{
+				MaxSize: 1 << 20, Retain: 3, MaxAge: 3_600_000, Interval: "0 * * * *", Compress: "gzip", DateFormat: "YYMMDDHH", TotalCap: 5 << 30,
+			}
+		})},
+		"rotation in both":          {Fields{"log_rotate": Fields{"retain": 3}, "log_max_size": "1M"}, rotated(func(r *api.Rotation) { r.Retain, r.MaxSize = 3, 1<<20 })},
+		"a limit that has no say":   {Fields{"log_rotate": Fields{"max_size": 0, "retain": nil}}, rotated(func(r *api.Rotation) { r.MaxSize = 0 })},
+		"the mode in PM2's words":   {Fields{"exec_mode": "cluster_mode"}, func(s *api.Spec) { s.Mode, s.Log.Merge = api.Cluster, false }},
+		"a command is never shared": {Fields{"exec_mode": "cluster", "execute_command": true}, func(*api.Spec) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := world(t, map[string]string{"app.js": ""})
@@ -181,7 +216,19 @@ func TestFieldsThatAreWrong(t *testing.T) {
 		"a negative time to drain":            {Fields{"drain_timeout": -1}, []string{"drain_timeout: -1 is less than 0"}},
 		"no time to drain":                    {Fields{"drainTimeout": "long"}, []string{`drainTimeout: "long" is not a duration`}},
 		"too many instances":                  {Fields{"instances": 1e6}, []string{"instances: 1000000 is not between 1 and"}},
-		"a pattern that is too short":         {Fields{"cron_restart": "* * *"}, []string{`cron_restart: "* * *" has 3 parts, want five or six`}},
+		"a rate below 0":                      {Fields{"log_rate_limit": -1}, []string{"log_rate_limit: -1 is not between 0 and"}},
+		"a rate that is none":                 {Fields{"log_rate_limit": "fast"}, []string{`log_rate_limit: want a number, got "fast"`}},
+		"a text for log_rotate":               {Fields{"log_rotate": "daily"}, []string{`log_rotate: want true, false or an object, got "daily"`}},
+		"a letter left out in log_rotate":     {Fields{"log_rotate": Fields{"max_sze": 1}}, []string{`log_rotate: unknown field "max_sze"; did you mean "max_size"?`}},
+		"what log_rotate does not know":       {Fields{"log_rotate": Fields{"colour": 1}}, []string{`unknown field "colour", it may hold compress, date_format`}},
+		"two faults in log_rotate":            {Fields{"log_rotate": Fields{"retain": 0, "compress": "xz"}}, []string{`compress: "xz" is none of`, `retain: "0" is not a number above 0`}},
+		"a rotation said twice":               {Fields{"log_rotate": Fields{"max_size": "1M"}, "log_max_size": "2M"}, []string{"max_size is said twice"}},
+		"no size of a log":                    {Fields{"log_max_size": "lots"}, []string{`log_max_size: "lots" is not a size`}},
+		"a size of a log below all":           {Fields{"log_max_size": 10}, []string{`log_rotate: max_size: 10 bytes are less than 1K`}},
+		"an interval that is too short":       {Fields{"log_rotate": Fields{"interval": "daily"}}, []string{`log_rotate: interval: cron pattern "daily": want minute`}},
+		"a date that is a path":               {Fields{"log_rotate_date_format": "YYYY/MM"}, []string{`date_format: "YYYY/MM" dates a file`}},
+		"a list in log_rotate":                {Fields{"log_rotate": Fields{"retain": []any{}}}, []string{"log_rotate: retain: want a text, got []"}},
+		"a pattern that is too short":         {Fields{"cron_restart": "* * *"}, []string{`cron_restart: cron pattern "* * *": want minute`}},
 		"a number for a pattern":              {Fields{"cron_restart": 5}, []string{"cron_restart"}},
 		"no signal":                           {Fields{"stop_signal": "SIGNAL"}, []string{`stop_signal: "SIGNAL" is not the name or number of a signal`}},
 		"an exit code that cannot be":         {Fields{"stop_exit_codes": []any{256}}, []string{"stop_exit_codes: 256 is not between 0 and 255"}},

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"tend/internal/app"
 	"tend/internal/errs"
 )
 
@@ -27,8 +28,9 @@ func world(t *testing.T, files map[string]string) Context {
 	}
 	c := Context{
 		Cwd: dir, Home: filepath.Join(dir, "home"), Username: "ann", UID: 1000, CPUs: 4,
-		Env:   map[string]string{"PATH": filepath.Join(dir, "bin")},
-		limit: 20 * time.Second, // enough for node on a busy machine
+		Env:      map[string]string{"PATH": filepath.Join(dir, "bin")},
+		Rotation: app.DefaultRotation(),
+		limit:    20 * time.Second, // enough for node on a busy machine
 	}
 	for _, p := range []string{"bash", "sh", "node", "python3", "ruby"} {
 		write(t, filepath.Join(dir, "bin", p), "#!/bin/sh\n", 0o755)

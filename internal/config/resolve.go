@@ -216,6 +216,7 @@ func (r *resolver) resolveLog() {
 	if d.time && l.Date == "" {
 		l.Date = isoDate
 	}
+	l.Rotation = d.rotating.rotation(r.c.Rotation)
 }
 
 func (r *resolver) resolveWatch() {
@@ -255,10 +256,6 @@ func (r *resolver) resolveExtra() {
 // warnInert tells of what a Spec carries and the daemon does nothing about.
 func (r *resolver) warnInert() {
 	s := &r.draft.spec
-	date := "log_date_format"
-	if r.draft.time {
-		date = "time"
-	}
 	for _, f := range []struct {
 		name string
 		on   bool
@@ -266,8 +263,6 @@ func (r *resolver) warnInert() {
 		{"watch", s.Watch != nil},
 		{"cron_restart", s.Cron != ""},
 		{"max_memory_restart", s.MaxMemory > 0},
-		{date, s.Log.Date != ""},
-		{"log_type json", s.Log.Type == "json"},
 	} {
 		if f.on {
 			r.warn("%s is stored but not acted on yet", f.name)

@@ -9,6 +9,7 @@ import (
 
 	"tend/api"
 	"tend/internal/app"
+	"tend/internal/cron"
 	"tend/internal/units"
 )
 
@@ -297,10 +298,8 @@ func asCron(v any) (string, error) {
 	if err != nil || s == "0" {
 		return "", err
 	}
-	if n := len(strings.Fields(s)); n != 5 && n != 6 {
-		return "", fmt.Errorf("%s has %d parts, want five or six", show(v), n)
-	}
-	return s, nil
+	_, err = cron.Parse(s)
+	return s, err
 }
 
 func asSignal(v any) (string, error) {

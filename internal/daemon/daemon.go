@@ -31,6 +31,7 @@ import (
 	"tend/internal/keeper/wire"
 	"tend/internal/logs"
 	"tend/internal/nodeipc"
+	"tend/internal/settings"
 	"tend/internal/store"
 	"tend/internal/supervisor"
 	"tend/internal/sysinfo"
@@ -52,8 +53,12 @@ const gcPercent = 40
 var errLeave = errors.New("the daemon leaves")
 
 // Main is the daemon's whole program. It is started by the keeper, with
-// --keeper-fd=N; --version prints the version and ends.
+// --keeper-fd=N; --version prints the version and ends. With the argument
+// "compress" it is the child of a daemon that compresses one log.
 func Main(ctx context.Context, args []string, getenv func(string) string, log *os.File) error {
+	if len(args) > 1 && args[1] == logs.CompressCommand {
+		return logs.Compress(args[2:])
+	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	fd := flags.Int("keeper-fd", -1, "the inherited connection to the keeper")
 	asked := flags.Bool("version", false, "print the version")
@@ -89,7 +94,7 @@ func version() string {
 // Run is the daemon's life: it returns nil when it left on purpose.
 func Run(ctx context.Context, o Options) error {
 	debug.SetGCPercent(gcPercent)
-	log := slog.New(slog.NewTextHandler(o.Log, nil))
+	log := slog.New(slog.NewTextHandler(logs.NewOwn(o.Home.Log(), o.Log), nil))
 	if err := o.Home.Make(); err != nil {
 		return err
 	}
@@ -122,6 +127,7 @@ type daemon struct {
 	store      *store.Store
 	scan       *sysinfo.Scanner
 	logs       *logs.Collector
+	settings   *settings.Store
 	notices    *fanout.Ring
 	channels   *nodeipc.Hub
 	supervisor *supervisor.Supervisor
@@ -151,7 +157,9 @@ func (d *daemon) open() error {
 		return err
 	}
 	d.scan = sysinfo.NewScanner()
-	d.logs = logs.NewCollector(d.log, d.keeper.Drop)
+	d.logs = logs.NewCollector(d.log, d.keeper, d.keeper.Drop)
+	d.settings = settings.New(h, d.log, d.logs.Defaults)
+	d.settings.Load() // before the first stream is collected
 	d.channels = d.newChannels(inv.Held)
 	d.supervisor, err = supervisor.New(supervisor.Options{
 		Home: h, Keeper: d.keeper, Logs: d.logs, Store: d.store, Scan: d.scan, Log: d.log,
@@ -173,7 +181,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return err
 	}
 	server := httpapi.New(httpapi.Options{
-		Supervisor: d.supervisor, Notices: d.notices, Log: d.log, Ping: d.pong, Fresh: d.sampler.fresh,
+		Supervisor: d.supervisor, Settings: d.settings, Notices: d.notices, Log: d.log, Ping: d.pong, Fresh: d.sampler.fresh,
 		Update:     d.update,
 		Leave:      func(quit bool) { d.leave(ctx, quit, leave) },
 		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,
@@ -239,7 +247,7 @@ func (d *daemon) signals(ctx context.Context, leave context.CancelCauseFunc) err
 				}
 			default:
 				d.log.Info("told to end", "signal", sig.String())
-				d.supervisor.Shutdown(ctx)
+				d.supervisor.Shutdown(supervisor.AskedBy(ctx, "the signal "+sig.String()))
 				d.leave(ctx, true, leave)
 			}
 		}
@@ -293,7 +301,6 @@ func (d *daemon) update(ctx context.Context, req api.UpdateRequest) error {
 			return err
 		}
 	}
-	d.log.Info("update", "daemon", req.Daemon, "keeper", req.Keeper)
 	ctx, cancel := context.WithTimeout(ctx, tryLimit)
 	defer cancel()
 	if err := d.keeper.Upgrade(ctx, req.Keeper, req.Daemon); err != nil {

@@ -25,6 +25,7 @@ import (
 	"tend/internal/home"
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
+	"tend/internal/logs"
 	"tend/internal/testkit"
 )
 
@@ -32,7 +33,9 @@ import (
 const mainVar = "TEND_TEST_DAEMON"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(mainVar) != "" {
+	// A daemon among these tests calls this binary for its child.
+	child := len(os.Args) > 1 && os.Args[1] == logs.CompressCommand
+	if os.Getenv(mainVar) != "" || child {
 		if err := Main(context.Background(), os.Args, os.Getenv, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err, "of kind", errs.KindOf(err))
 			os.Exit(1)
@@ -56,6 +59,8 @@ func TestMainReadsItsFlags(t *testing.T) {
 		"a flag that is not":             {[]string{"--fly"}, false, "", "flag provided but not defined: -fly"},
 		"a descriptor that is no number": {[]string{"--keeper-fd=x"}, false, "", `invalid value "x"`},
 		"a descriptor that is not open":  {[]string{"--keeper-fd=99"}, false, "", "connect to the keeper"},
+		"compress by itself":             {[]string{"compress"}, false, "", "compress a log: want a method and a file of kind invalid"},
+		"a log to compress that is not":  {[]string{"compress", "gzip", "/missing/log"}, false, "", "no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(testkit.Home(t), "new")

@@ -67,6 +67,9 @@ func (d Dir) Dump() string { return d.path("dump.pm2") }
 // DumpBackup is the saved list before the last save.
 func (d Dir) DumpBackup() string { return d.path("dump.pm2.bak") }
 
+// Settings holds what is set for the whole home, in PM2's format.
+func (d Dir) Settings() string { return d.path("module_conf.json") }
+
 // LastList is the list as it was when the daemon was last killed on purpose.
 func (d Dir) LastList() string { return d.path("last.pm2") }
 

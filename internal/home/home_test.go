@@ -47,7 +47,8 @@ func TestFilesAreLaidOutAsThoseOfPM2(t *testing.T) {
 	for got, want := range map[string]string{
 		d.Socket(): "/h/tend.sock", d.Lock(): "/h/tend.lock", d.Log(): "/h/tend.log", d.Pid(): "/h/tend.pid",
 		d.Journal(): "/h/journal", d.Dump(): "/h/dump.pm2", d.DumpBackup(): "/h/dump.pm2.bak", d.LastList(): "/h/last.pm2",
-		d.Logs(): "/h/logs", d.Pids(): "/h/pids",
+		d.Settings(): "/h/module_conf.json",
+		d.Logs():     "/h/logs", d.Pids(): "/h/pids",
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)

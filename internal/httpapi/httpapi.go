@@ -17,12 +17,14 @@ import (
 	"tend/api"
 	"tend/internal/errs"
 	"tend/internal/fanout"
+	"tend/internal/settings"
 	"tend/internal/supervisor"
 )
 
 // Options are what the handlers call.
 type Options struct {
 	Supervisor *supervisor.Supervisor
+	Settings   *settings.Store
 	Notices    *fanout.Ring
 	Log        *slog.Logger
 	Ping       func() api.Pong
@@ -74,11 +76,14 @@ func New(opts Options) *Server {
 		{"GET", "/instances", owner, s.list},
 		{"POST", "/instances", owner, s.act},
 		{"GET", "/events", owner, s.events},
+		{"GET", "/logs", owner, s.logs},
 		{"POST", "/apps", owner, s.start},
 		{"POST", "/scale", owner, s.scale},
 		{"POST", "/message", owner, s.message},
 		{"POST", "/trigger", owner, s.trigger},
 		{"POST", "/input", owner, s.input},
+		{"GET", "/settings", owner, s.settings},
+		{"POST", "/settings", owner, s.changeSettings},
 		{"POST", "/save", owner, s.save},
 		{"POST", "/resurrect", owner, s.resurrect},
 		{"POST", "/kill", owner, s.kill},
@@ -111,8 +116,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 
 // peer is who is at the other end of a connection.
 type peer struct {
-	uid   int
-	known bool
+	uid, pid int
+	known    bool
 	// life ends with the daemon, and not with the connection: what a client
 	// asked for is done also when it does not wait for it.
 	life context.Context //nolint:containedctx // it is what a connection carries to its requests
@@ -121,10 +126,14 @@ type peer struct {
 type peerKey struct{}
 
 func connContext(ctx context.Context, c net.Conn) context.Context {
-	p := peer{life: ctx}
-	p.uid, p.known = peerUID(c)
-	return context.WithValue(ctx, peerKey{}, p)
+	var p peer
+	p.uid, p.pid, p.known = credentials(c)
+	p.life = supervisor.AskedBy(ctx, p.String())
+	return context.WithValue(p.life, peerKey{}, p)
 }
+
+// String is who asks, as the daemon's log has it.
+func (p peer) String() string { return fmt.Sprintf("user %d, pid %d", p.uid, p.pid) }
 
 func peerOf(r *http.Request) peer {
 	p, _ := r.Context().Value(peerKey{}).(peer)
@@ -267,6 +276,38 @@ func events[T any](w http.ResponseWriter, r *http.Request, work func(context.Con
 	stream(w, r, func(ctx context.Context, tell func(api.Event)) error { return work(ctx, req, tell) })
 }
 
+func (s *Server) settings(w http.ResponseWriter, _ *http.Request) {
+	out, err := s.opts.Settings.Read()
+	answer(w, out, err)
+}
+
+func (s *Server) changeSettings(w http.ResponseWriter, r *http.Request) {
+	var req api.SettingsRequest
+	if err := read(r, &req); err != nil {
+		refuse(w, err)
+		return
+	}
+	out, err := s.opts.Settings.Change(r.Context(), req)
+	if err == nil {
+		s.log(r, "settings", "set", keys(req.Set), "unset", req.Unset)
+	}
+	answer(w, out, err)
+}
+
+// keys are what is set; the values may be secrets.
+func keys(set []api.Setting) []string {
+	out := make([]string, 0, len(set))
+	for _, one := range set {
+		out = append(out, one.Key)
+	}
+	return out
+}
+
+// log notes what somebody asked for that the supervisor does not hear of.
+func (s *Server) log(r *http.Request, act string, args ...any) {
+	s.opts.Log.Info("asked to", append([]any{"act", act, "by", peerOf(r).String()}, args...)...)
+}
+
 func (s *Server) save(w http.ResponseWriter, r *http.Request) {
 	var req api.SaveRequest
 	if err := read(r, &req); err != nil {
@@ -291,6 +332,7 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request) {
 	err := read(r, &req)
 	was := s.opts.Ping()
 	if err == nil {
+		s.log(r, "update", "daemon", req.Daemon, "keeper", req.Keeper)
 		err = s.opts.Update(peerOf(r).life, req)
 	}
 	answer(w, was, err)
@@ -300,7 +342,8 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) reloadLogs(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) reloadLogs(w http.ResponseWriter, r *http.Request) {
+	s.log(r, "reload logs")
 	answer(w, struct{}{}, s.opts.ReopenLogs())
 }
 
@@ -334,5 +377,6 @@ func (s *Server) flushLogs(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	s.log(r, "flush logs", "targets", req.Targets)
 	answer(w, struct{}{}, s.opts.TruncateLog(paths))
 }

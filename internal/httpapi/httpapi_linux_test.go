@@ -31,6 +31,7 @@ import (
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
 	"tend/internal/logs"
+	"tend/internal/settings"
 	"tend/internal/store"
 	"tend/internal/supervisor"
 	"tend/internal/sysinfo"
@@ -101,6 +102,49 @@ func (k *keeper) Drop(string)                     {}
 func (k *keeper) Adopt(string, int, uint64) error { return os.ErrProcessDone }
 func (k *keeper) PID() (int, string)              { return firstPid, "" }
 
+// shelf is one without a keeper behind it.
+type shelf struct {
+	mu  sync.Mutex
+	fds map[string]*os.File
+}
+
+func newShelf(t *testing.T) *shelf {
+	s := &shelf{fds: map[string]*os.File{}}
+	t.Cleanup(func() {
+		for name := range s.fds {
+			s.Drop(name)
+		}
+	})
+	return s
+}
+
+func (s *shelf) Hold(name string, fd int) error {
+	own, err := syscall.Dup(fd)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fds[name] = os.NewFile(uintptr(own), name)
+	return err
+}
+
+func (s *shelf) Held(name string) (int, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.fds[name]
+	if !ok {
+		return 0, false
+	}
+	return int(f.Fd()), true
+}
+
+func (s *shelf) Drop(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, ok := s.fds[name]; ok {
+		_ = f.Close()
+		delete(s.fds, name)
+	}
+}
+
 type collector struct{}
 
 func (collector) Add(logs.Stream) error { return nil }
@@ -124,6 +168,27 @@ type daemon struct {
 	left    []bool              // what Leave was called with
 	updates []api.UpdateRequest // and Update
 	refuse  error               // the answer of Update
+
+	log      book
+	rotation api.Rotation // as last applied
+}
+
+// book is the daemon's log.
+type book struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *book) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *book) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 func over(socket string) *http.Client {
@@ -140,16 +205,16 @@ func serve(t *testing.T, n int) *daemon {
 	if err := h.Make(); err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	d := &daemon{t: t, home: h, socket: h.Socket(), Client: over(h.Socket())}
+	log := slog.New(slog.NewTextHandler(&d.log, nil))
 	st, records, err := store.Open(h.Journal(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{t: t, home: h, socket: h.Socket(), Client: over(h.Socket())}
 	d.k = &keeper{pid: firstPid, live: map[string]int{}, hold: make(chan struct{})}
 	close(d.k.hold)
 	d.notices = ring(t, log)
-	d.logs = logs.NewCollector(log, func(string) {})
+	d.logs = logs.NewCollector(log, newShelf(t), func(string) {})
 	scan := sysinfo.NewScanner()
 	d.s, err = supervisor.New(supervisor.Options{
 		Home: h, Keeper: d.k, Logs: collector{}, Store: st, Scan: scan, Log: log,
@@ -160,6 +225,7 @@ func serve(t *testing.T, n int) *daemon {
 	d.k.s = d.s
 	server := New(Options{
 		Supervisor: d.s, Notices: d.notices, Log: log, Fresh: func(context.Context) {},
+		Settings:   settings.New(h, log, func(r api.Rotation) { d.rotation = r }),
 		Ping:       func() api.Pong { return api.Pong{Version: "v9", PID: 42} },
 		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,
 		Leave: func(quit bool) {
@@ -670,5 +736,60 @@ func TestAnotherUserIsRefused(t *testing.T) {
 	got := call(&syscall.Credential{Uid: nobody, Gid: nobody})
 	if !strings.HasPrefix(got, "403\n") || !strings.Contains(got, `"kind":"denied"`) || !strings.Contains(got, "user 65534 may not") {
 		t.Errorf("another user got %s", got)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	d := serve(t, 0)
+	if _, text := d.call("GET", "/v1/settings", nil); !strings.HasPrefix(text, `{"values":{},"rotation":{"max_size_bytes":104857600`) {
+		t.Errorf("without settings: %s", text)
+	}
+	status, text := d.call("POST", "/v1/settings", api.SettingsRequest{Set: []api.Setting{
+		{Key: "pm2-logrotate:max_size", Value: "10M"}, {Key: "pm2-logrotate:TZ", Value: "UTC"}, {Key: "mail:password", Value: "hunter2"},
+	}})
+	var got api.Settings
+	if err := json.Unmarshal([]byte(text), &got); status != http.StatusOK || err != nil {
+		t.Fatalf("status %d, %v: %s", status, err, text)
+	}
+	if got.Rotation.MaxSize != 10<<20 || d.rotation != got.Rotation || len(got.Notes) != 1 {
+		t.Errorf("got %+v, applied %+v", got, d.rotation)
+	}
+	if _, text := d.call("GET", "/v1/settings", nil); !strings.Contains(text, `"mail":{"password":"hunter2"}`) {
+		t.Errorf("now: %s", text)
+	}
+	d.refused(http.StatusBadRequest, errs.Invalid, "POST", "/v1/settings", api.SettingsRequest{Set: []api.Setting{{Key: "pm2-logrotate:retain", Value: "x"}}})
+	d.refused(http.StatusNotFound, errs.NotFound, "POST", "/v1/settings", api.SettingsRequest{Unset: []string{"zzz"}})
+	d.refused(http.StatusBadRequest, errs.Invalid, "POST", "/v1/settings", `{"sett": []}`)
+	if d.rotation != got.Rotation {
+		t.Errorf("a refused setting was applied: %+v", d.rotation)
+	}
+	log := d.log.String()
+	if strings.Contains(log, "hunter2") || !strings.Contains(log, "mail:password") {
+		t.Errorf("the log should have what was set, and not to what:\n%s", log)
+	}
+}
+
+// Who asked is the peer that the kernel names, and questions are not logged.
+func TestLogNamesThePeer(t *testing.T) {
+	d := serve(t, 1)
+	before := d.log.String()
+	d.list("")
+	d.call("GET", "/v1/ping", nil)
+	d.call("GET", "/v1/settings", nil)
+	if now := d.log.String(); now != before {
+		t.Errorf("questions were logged:\n%s", strings.TrimPrefix(now, before))
+	}
+	who := fmt.Sprintf(`by="user %d, pid %d"`, os.Geteuid(), os.Getpid())
+	for path, req := range map[string]any{
+		"/v1/instances": api.ActRequest{Act: api.ActReset, Targets: []string{"web"}}, "/v1/save": api.SaveRequest{},
+		"/v1/logs/reload": nil, "/v1/logs/flush": `{"targets":["web"]}`, "/v1/scale": api.ScaleRequest{Name: "web", Count: 2},
+	} {
+		before := d.log.String()
+		if status, text := d.call("POST", path, req); status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+		if now := strings.TrimPrefix(d.log.String(), before); !strings.Contains(now, who) {
+			t.Errorf("%s: want %s in the log, got:\n%s", path, who, now)
+		}
 	}
 }

@@ -6,16 +6,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerUID is the user at the other end, as the kernel saw it when it
-// connected (SO_PEERCRED, unix(7)).
-func peerUID(c net.Conn) (uid int, ok bool) {
+// credentials are the user and the process at the other end, as the kernel saw
+// them when it connected (SO_PEERCRED, unix(7)).
+func credentials(c net.Conn) (uid, pid int, ok bool) {
 	uc, isUnix := c.(*net.UnixConn)
 	if !isUnix {
-		return -1, false
+		return -1, 0, false
 	}
 	raw, err := uc.SyscallConn()
 	if err != nil {
-		return -1, false
+		return -1, 0, false
 	}
 	var cred *unix.Ucred
 	var credErr error
@@ -23,7 +23,7 @@ func peerUID(c net.Conn) (uid int, ok bool) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err != nil || credErr != nil {
-		return -1, false
+		return -1, 0, false
 	}
-	return int(cred.Uid), true
+	return int(cred.Uid), int(cred.Pid), true
 }

@@ -4,5 +4,5 @@ package httpapi
 
 import "net"
 
-// peerUID is not known here yet; without it every call is refused.
-func peerUID(net.Conn) (uid int, ok bool) { return -1, false }
+// credentials are not known here yet; without them every call is refused.
+func credentials(net.Conn) (uid, pid int, ok bool) { return -1, 0, false }

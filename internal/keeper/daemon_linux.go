@@ -60,7 +60,7 @@ func (k *Keeper) tryStartDaemon() error {
 		return err
 	}
 	defer fdpass.CloseAll([]int{null})
-	log, err := unix.Open(k.home+"/tend.log", unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	log, err := k.openLog()
 	if err != nil {
 		log = null // a full or broken disk must not keep the daemon away
 	} else {

@@ -264,13 +264,29 @@ func (k *Keeper) drop(name string) {
 	}
 }
 
-// log writes a line as the daemon's log has them; stderr is that log.
+// log writes a line as the daemon's log has them.
 func (k *Keeper) log(text string) {
 	b := append([]byte("time="), time.Now().Format(time.RFC3339Nano)...)
 	b = append(b, " level=WARN msg="...)
 	b = strconv.AppendQuote(b, text)
 	b = append(b, " from=keeper\n"...)
+	k.catchUp()
 	_, _ = os.Stderr.Write(b) // there is nowhere else to say it
+}
+
+// catchUp makes stderr, which is the daemon's log, the one that has the name
+// now: the daemon puts it aside when it has grown.
+func (k *Keeper) catchUp() {
+	log, err := k.openLog()
+	if err != nil {
+		return // the old one is better than none
+	}
+	_ = unix.Dup3(log, unix.Stderr, 0)
+	fdpass.CloseAll([]int{log})
+}
+
+func (k *Keeper) openLog() (int, error) {
+	return unix.Open(k.home+"/tend.log", unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 }
 
 var (

@@ -35,8 +35,14 @@ type running struct {
 
 func run(t testing.TB) *running {
 	t.Helper()
+	return runOn(t, newShelf(t))
+}
+
+// runOn is run with what is on a shelf.
+func runOn(t testing.TB, shelf *shelf) *running {
+	t.Helper()
 	r := &running{log: &records{}, closed: make(chan string, 1000)}
-	r.Collector = NewCollector(slog.New(r.log), func(key string) { r.closed <- key })
+	r.Collector = NewCollector(slog.New(r.log), shelf, func(key string) { r.closed <- key })
 	ctx, cancel := context.WithCancelCause(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -8,7 +8,9 @@
 // 64 KiB that it was copying may come twice, and an app whose disk is full
 // waits for it.
 //
-// The client reads with [Tail] and [Follow], which need no daemon.
+// [History] reads what was written, also what was put aside since, and a
+// [Follower] goes on from there, without a gap or a repeat. Both only read the
+// files: they need no daemon, and however slow a reader is, no app waits for it.
 //
 // The package does not know apps: which stream goes where is told to it, and
 // bytes pass unchanged.

@@ -5,9 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"tend/api"
 	"tend/internal/errs"
 )
 
@@ -19,6 +21,15 @@ type file struct {
 	fd      int
 	users   int  // streams that go here
 	failing bool // the last write did not succeed
+	plain   bool // what was written can be cut off again
+	size    int64
+	mid     bool // what was written last lacks its end
+	times   *times
+
+	said     *api.Rotation // by its stream; nil: nothing
+	rotation rotation
+	until    time.Time // when it is due whatever its size; zero: never
+	turning  bool      // it could not be put aside, which was told
 }
 
 // openFile opens a log for appending and creates it where it is missing.
@@ -27,7 +38,14 @@ func openFile(path string, owner *Owner) (*file, error) {
 	if err != nil {
 		return nil, refuse("open log", path, err)
 	}
-	return &file{path: path, owner: owner, fd: fd}, nil
+	f := &file{path: path, owner: owner, fd: fd}
+	f.plain = f.isPlain()
+	return f, nil
+}
+
+func (f *file) isPlain() bool {
+	var st unix.Stat_t
+	return unix.Fstat(f.fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
 // reopen opens the path anew. Where that does not work, the file stays.
@@ -38,6 +56,7 @@ func (f *file) reopen() error {
 	}
 	f.close()
 	f.fd = fd
+	f.plain = f.isPlain()
 	return nil
 }
 
@@ -56,7 +75,12 @@ func (f *file) write(b []byte) (written int, err error) {
 	return written, nil
 }
 
-func (f *file) close() { _ = unix.Close(f.fd) }
+func (f *file) close() {
+	_ = unix.Close(f.fd)
+	if f.times != nil {
+		f.times.close()
+	}
+}
 
 func closeAll(files []*file) {
 	for _, f := range files {

@@ -1,16 +1,18 @@
 package logs
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"io"
-	"os"
+	"sync"
 	"time"
 )
 
 const (
-	followEvery = 100 * time.Millisecond
+	// followRest is the least between two rounds: a busy log is read in blocks,
+	// and not line by line.
+	followRest = 10 * time.Millisecond
+	// followLook is how often every file is looked at, whatever the system told
+	// of it: it tells nothing of what is on another machine, or behind a link.
+	followLook = time.Second
 	// followPause is how long a line may lack its end before it is given
 	// without: a prompt, or a progress bar.
 	followPause = 250 * time.Millisecond
@@ -18,232 +20,220 @@ const (
 	followShare = 1 << 20
 )
 
-// File is a file to follow and what its lines are to be known by.
+// File is a log to follow and what its lines are to be known by. It is followed
+// from its end, or from where After or Since say.
 type File struct {
 	Path  string
 	Label any
+	// After is the position of the last line that was seen.
+	After *Position
+	// Since begins with what was written since then, as of a Query.
+	Since time.Time
 }
 
-// Follow gives the lines that are written to files from now on, without their
-// ends, until ctx ends or emit fails, and then the cause. See Follower.
-func Follow(ctx context.Context, files []File, emit func(label any, line []byte) error) error {
-	f, err := NewFollower(files)
-	if err != nil {
-		return err
-	}
-	return f.Run(ctx, emit)
+// Sink takes the lines of a Follower.
+type Sink interface {
+	// Line takes a line. A line longer than 1 MiB comes in pieces.
+	Line(l Line) error
+	// Flush is called when nothing more is there for the moment.
+	Flush() error
 }
 
-// Follower gives the lines that are written to files after it was made. It
-// keeps up with files that are emptied, replaced, removed or not yet there.
-// A file that was emptied and has grown beyond its old length within a tenth of
-// a second passes for one that has only grown.
+// Follower gives the lines that are written to logs after it was made. It keeps
+// up with files that are put aside, compressed, emptied, replaced, removed or
+// not yet there. It only reads: whoever writes does not notice it, however slow
+// it is.
 type Follower struct {
 	files []*followed
 	block []byte
+	look  func() watch
+
+	mu    sync.Mutex
+	paths map[string]bool // of all files
+	added []*followed     // and not yet in files
+	wake  func()          // nil while there is no Run
 }
 
-// NewFollower notes the ends of files.
+// NewFollower notes where logs are to be followed from.
 func NewFollower(files []File) (*Follower, error) {
-	f := &Follower{block: make([]byte, blockSize)}
+	f := &Follower{block: make([]byte, blockSize), look: newWatch, paths: map[string]bool{}}
 	for _, file := range files {
-		w := &followed{File: file}
+		w := newFollowed(file)
+		f.paths[file.Path] = true
 		f.files = append(f.files, w)
-		if err := w.open(); err != nil {
-			f.close()
+		if err := w.begin(); err != nil {
+			f.Close()
 			return nil, err
 		}
-		if w.file == nil {
-			continue
-		}
-		end, err := w.file.Seek(0, io.SeekEnd)
-		if err != nil {
-			f.close()
-			return nil, fmt.Errorf("follow log: %w", err)
-		}
-		w.offset = end
 	}
 	return f, nil
 }
 
-// Tail is the last n lines of a file, by its place in the list, that were there
-// when the Follower was made: the lines before those that Run gives. It may
+// Add follows another log, unless that is followed already. It may be called
+// beside Run.
+func (f *Follower) Add(file File) {
+	f.mu.Lock()
+	if !f.paths[file.Path] {
+		f.paths[file.Path] = true
+		f.added = append(f.added, newFollowed(file))
+	}
+	f.mu.Unlock()
+	f.Wake()
+}
+
+// Wake has Run call the sink's Flush soon. It may be called beside Run.
+func (f *Follower) Wake() {
+	f.mu.Lock()
+	wake := f.wake
+	f.mu.Unlock()
+	if wake != nil {
+		wake()
+	}
+}
+
+// History calls each with the lines of a log, by its place in the list, that
+// were there when the Follower was made: those before the ones that Run gives.
+// It may be called before Run only.
+func (f *Follower) History(i int, q Query, each func(Line) error) error {
+	return f.files[i].history(q, each)
+}
+
+// Position is where the log of that place in the list is followed from. It may
 // be called before Run only.
-func (f *Follower) Tail(i, n int) ([]string, error) {
-	w := f.files[i]
-	if w.file == nil {
-		return nil, nil
-	}
-	return tail(w.file, w.offset, n)
-}
+func (f *Follower) Position(i int) Position { return f.files[i].position() }
 
-// Run calls emit with each line as it comes, until ctx ends or emit fails, and
-// gives the cause. The bytes of a line are good during the call only. A line
-// longer than 1 MiB comes in pieces. Run is called once and ends the Follower.
-func (f *Follower) Run(ctx context.Context, emit func(label any, line []byte) error) error {
-	defer f.close()
-	ticker := time.NewTicker(followEvery)
-	defer ticker.Stop()
-	for {
-		more := false
-		for _, w := range f.files {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			left, err := w.advance(f.block, func(line []byte) error { return emit(w.Label, line) })
-			if err != nil {
-				return err
-			}
-			more = more || left
-		}
-		if more {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticker.C:
-		}
-	}
-}
-
-func (f *Follower) close() {
+// Close ends a Follower that is not run.
+func (f *Follower) Close() {
 	for _, w := range f.files {
 		w.close()
 	}
 }
 
-// followed is one file of a Follower.
-type followed struct {
-	File
-	file   *os.File // nil: it is not there
-	info   os.FileInfo
-	offset int64
-
-	line    []byte    // the beginning of a line whose end was not seen yet
-	grew    time.Time // when line got its last bytes
-	partial bool      // the beginning of the current line was given already
+// Run gives each line as it comes, until ctx ends or the sink fails, and gives
+// the cause. It is called once and ends the Follower.
+func (f *Follower) Run(ctx context.Context, to Sink) error {
+	defer f.Close()
+	eyes := f.look()
+	defer eyes.close()
+	f.mu.Lock()
+	f.wake = eyes.interrupt
+	f.mu.Unlock()
+	defer context.AfterFunc(ctx, eyes.interrupt)()
+	r := &round{follower: f, eyes: eyes, to: to}
+	for i, w := range f.files {
+		r.meet(i, w)
+	}
+	for {
+		if err := r.wait(ctx); err != nil {
+			return err
+		}
+		if err := r.read(ctx); err != nil {
+			return err
+		}
+	}
 }
 
-// open opens the file at its beginning, if it is there.
-func (w *followed) open() error {
-	file, err := openPlain(w.Path)
-	if file == nil {
+// take gives what was added since.
+func (f *Follower) take() []*followed {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	added := f.added
+	f.added = nil
+	return added
+}
+
+// round is a Follower at work.
+type round struct {
+	follower *Follower
+	eyes     watch
+	to       Sink
+	looked   time.Time // when every file was looked at
+	ended    time.Time // when the last round did
+}
+
+// meet begins to look after a file.
+func (r *round) meet(i int, w *followed) {
+	w.give = r.to.Line
+	w.opened = func() { r.eyes.add(i, w.Path) }
+	w.opened()
+	w.due = true
+}
+
+// wait waits until some files are due.
+func (r *round) wait(ctx context.Context) error {
+	until := r.looked.Add(followLook)
+	due := false
+	for _, w := range r.follower.files {
+		due = due || w.due
+		if at := w.pauseEnds(); !at.IsZero() && at.Before(until) {
+			until = at
+		}
+	}
+	// In this order: an interrupt from here on ends the wait at once, and what
+	// it stands for is seen before the wait.
+	r.eyes.until(until)
+	added := r.follower.take()
+	for _, w := range added {
+		if err := w.begin(); err != nil {
+			return err
+		}
+		r.follower.files = append(r.follower.files, w)
+		r.meet(len(r.follower.files)-1, w)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if due || len(added) > 0 {
+		return nil
+	}
+	ids, all, err := r.eyes.wait()
+	if err != nil {
 		return err
 	}
-	info, err := file.Stat()
-	if err != nil {
-		_ = file.Close()
-		return fmt.Errorf("follow log: %w", err)
+	for _, i := range ids {
+		r.follower.files[i].due = true
 	}
-	w.file, w.info, w.offset = file, info, 0
-	return nil
+	now := time.Now()
+	if all || now.Sub(r.looked) >= followLook {
+		r.looked = now
+		for _, w := range r.follower.files {
+			w.due = true
+		}
+	}
+	return r.rest(ctx)
 }
 
-func (w *followed) close() {
-	if w.file != nil {
-		_ = w.file.Close()
-		w.file = nil
+// rest lets what is written add up.
+func (r *round) rest(ctx context.Context) error {
+	left := followRest - time.Since(r.ended)
+	if left <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
 	}
 }
 
-// advance reads what is new, at most a share of it, and tells whether there is
-// more.
-func (w *followed) advance(block []byte, emit func([]byte) error) (more bool, err error) {
-	if w.file == nil {
-		if err := w.open(); err != nil || w.file == nil {
-			return false, err
+// read takes a share of what is new in each file that is due.
+func (r *round) read(ctx context.Context) error {
+	now := time.Now()
+	for _, w := range r.follower.files {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if at := w.pauseEnds(); !w.due && (at.IsZero() || at.After(now)) {
+			continue
+		}
+		var err error
+		if w.due, err = w.advance(r.follower.block); err != nil {
+			return err
 		}
 	}
-	// What now has the path, looked at before the file is read to its end: the
-	// writer goes on in the new one only after the old one is done.
-	info, err := os.Stat(w.Path)
-	replaced := err != nil || !os.SameFile(info, w.info)
-	if !replaced && info.Size() < w.offset {
-		if err := w.flush(emit); err != nil {
-			return false, err
-		}
-		w.offset = 0
-	}
-	if replaced || info.Size() > w.offset {
-		if more, err = w.read(block, emit); more || err != nil {
-			return more, err
-		}
-	}
-	if replaced {
-		err := w.flush(emit)
-		w.close()
-		return err == nil, err
-	}
-	if len(w.line) > 0 && time.Since(w.grew) > followPause {
-		return false, w.give(w.line, true, emit)
-	}
-	return false, nil
-}
-
-// read takes in a share of what lies behind the offset.
-func (w *followed) read(block []byte, emit func([]byte) error) (more bool, err error) {
-	for share := followShare; share > 0; share -= len(block) {
-		n, err := w.file.ReadAt(block, w.offset)
-		w.offset += int64(n)
-		if terr := w.take(block[:n], emit); terr != nil {
-			return false, terr
-		}
-		if err == io.EOF {
-			return false, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("follow log: %w", err)
-		}
-	}
-	return true, nil
-}
-
-// take cuts bytes into lines, and lines that are too long into pieces.
-func (w *followed) take(b []byte, emit func([]byte) error) error {
-	for len(b) > 0 {
-		piece, rest, whole := bytes.Cut(b, []byte("\n"))
-		room := maxLine - len(w.line)
-		split := len(piece) > room
-		if split {
-			piece, rest, whole = b[:room], b[room:], false
-		}
-		b = rest
-		if len(w.line) > 0 || !whole {
-			w.line = append(w.line, piece...)
-			w.grew = time.Now()
-			piece = w.line
-		}
-		if whole || split {
-			if err := w.give(piece, !whole, emit); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// give emits a line or the beginning of one, and nothing where only the end of
-// a line was left to come.
-func (w *followed) give(line []byte, partial bool, emit func([]byte) error) error {
-	var err error
-	if len(line) > 0 || !w.partial {
-		err = emit(line)
-	}
-	w.partial = partial
-	w.line = w.line[:0]
-	if cap(w.line) > blockSize {
-		w.line = nil // one long line is no reason to hold that much for good
-	}
-	return err
-}
-
-// flush gives the beginning of a line that will get no end.
-func (w *followed) flush(emit func([]byte) error) error {
-	var err error
-	if len(w.line) > 0 {
-		err = w.give(w.line, false, emit)
-	}
-	w.partial = false
-	return err
+	r.ended = time.Now()
+	return r.to.Flush()
 }

@@ -19,13 +19,15 @@ import (
 type following struct {
 	path string
 
-	mu  sync.Mutex
-	got []string
+	mu   sync.Mutex
+	got  []string
+	last Position
+	more func(Line) error
 }
 
 // tick lets the follower look once more.
 func tick() {
-	time.Sleep(followEvery)
+	time.Sleep(pollEvery)
 	synctest.Wait()
 }
 
@@ -40,23 +42,35 @@ func (f *following) takes(t *testing.T, when string, want ...string) {
 	f.got = nil
 }
 
+// Line takes a line in.
+func (f *following) Line(l Line) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.got = append(f.got, string(l.Text))
+	f.last = l.Position()
+	if f.more != nil {
+		return f.more(l)
+	}
+	return nil
+}
+
+func (f *following) Flush() error { return nil }
+
 // follow runs a story with a file that has the content "old\n" at first.
 func follow(t *testing.T, story func(t *testing.T, f *following)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &following{path: filepath.Join(t.TempDir(), "log")}
+		f.more = func(l Line) error {
+			if l.Label != 7 {
+				t.Errorf("label %v, want 7", l.Label)
+			}
+			return nil
+		}
 		put(t, f.path, "old\n")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			err := Follow(ctx, []File{{Path: f.path, Label: 7}}, func(label any, line []byte) error {
-				if label != 7 {
-					t.Errorf("label %v, want 7", label)
-				}
-				f.mu.Lock()
-				defer f.mu.Unlock()
-				f.got = append(f.got, string(line))
-				return nil
-			})
+			err := polling(t, File{Path: f.path, Label: 7}).Run(ctx, f)
 			if !errors.Is(err, errEnough) {
 				t.Errorf("follow: %v, want %v", err, errEnough)
 			}
@@ -66,6 +80,17 @@ func follow(t *testing.T, story func(t *testing.T, f *following)) {
 		cancel(errEnough)
 		wg.Wait()
 	})
+}
+
+// polling is a Follower that looks by the clock, for bubbles.
+func polling(t *testing.T, files ...File) *Follower {
+	t.Helper()
+	f, err := NewFollower(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.look = func() watch { return newPoll() }
+	return f
 }
 
 var errEnough = errors.New("enough")
@@ -154,50 +179,16 @@ func TestFollow(t *testing.T) {
 func TestFollowAFileThatIsNotThereYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "log")
-		var got []string
+		f := &following{more: func(Line) error { return errEnough }}
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			err := Follow(t.Context(), []File{{Path: os.DevNull}, {Path: path}}, func(_ any, line []byte) error {
-				got = append(got, string(line))
-				return errEnough
-			})
-			if !errors.Is(err, errEnough) {
-				t.Errorf("follow: %v, want what emit gave", err)
+			if err := polling(t, File{Path: os.DevNull}, File{Path: path}).Run(t.Context(), f); !errors.Is(err, errEnough) {
+				t.Errorf("follow: %v, want what the sink gave", err)
 			}
 		})
 		synctest.Wait()
 		put(t, path, "first\nsecond\n")
 		wg.Wait()
-		if diff := cmp.Diff(got, []string{"first"}); diff != "" {
-			t.Errorf("got (-), want (+):\n%s", diff)
-		}
+		f.takes(t, "then", "first")
 	})
-}
-
-func TestFollowerHasNoGapBehindItsTail(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	put(t, path, "a\nb\nc\n")
-	f, err := NewFollower([]File{{Path: path}, {Path: path + ".missing"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	appendTo(t, path, "d\n")
-	var got []string
-	for i := range 2 {
-		lines, err := f.Tail(i, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, lines...)
-	}
-	err = f.Run(t.Context(), func(_ any, line []byte) error {
-		got = append(got, string(line))
-		return errEnough
-	})
-	if !errors.Is(err, errEnough) {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(got, []string{"b", "c", "d"}); diff != "" {
-		t.Errorf("got (-), want (+):\n%s", diff)
-	}
 }

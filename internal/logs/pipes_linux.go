@@ -11,36 +11,25 @@ import (
 	"tend/internal/epoll"
 )
 
-// pipes waits for pipes to have something to read, and reads them.
+// pipes waits for pipes to have something to read.
 type pipes struct {
 	*epoll.Set
 
 	ready []int
-
-	// tee(2) puts what a pipe holds into the spare pipe as well, without
-	// taking it out. The spare pipe is empty between any two calls.
-	spareRead, spareWrite int
-	null                  int
-	block                 []byte
+	null  int
 }
 
 func newPipes() (*pipes, error) {
-	p := &pipes{block: make([]byte, blockSize)}
-	var err error
-	if p.null, err = unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0); err != nil {
+	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", os.DevNull, err)
 	}
-	var spare [2]int
-	if err := unix.Pipe2(spare[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
-		_ = unix.Close(p.null)
-		return nil, fmt.Errorf("make pipe: %w", err)
-	}
-	p.spareRead, p.spareWrite = spare[0], spare[1]
-	if p.Set, err = epoll.New(); err != nil {
-		p.closeSpare()
+	set, err := epoll.New()
+	if err != nil {
+		_ = unix.Close(null)
 		return nil, err
 	}
-	return p, nil
+	return &pipes{Set: set, null: null}, nil
 }
 
 // add begins to wait for a pipe.
@@ -74,31 +63,6 @@ func (p *pipes) wait() ([]int, error) {
 // milliseconds.
 func (p *pipes) rest() { _ = unix.Nanosleep(&unix.Timespec{Nsec: 100_000}, nil) }
 
-// peek is what is at the front of a pipe, at most a block; it stays there. The
-// bytes are good until the next call.
-func (p *pipes) peek(fd int) ([]byte, error) {
-	n, err := retry(func() (int64, error) { return unix.Tee(fd, p.spareWrite, blockSize, unix.SPLICE_F_NONBLOCK) })
-	switch {
-	case errors.Is(err, unix.EAGAIN):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("look into pipe: %w", err)
-	case n == 0:
-		return nil, errNoWriter
-	}
-	for got := 0; got < int(n); {
-		m, err := retry(func() (int64, error) {
-			m, err := unix.Read(p.spareRead, p.block[got:n])
-			return int64(m), err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read spare pipe: %w", err)
-		}
-		got += int(m)
-	}
-	return p.block[:n], nil
-}
-
 // discard takes at most n bytes out of a pipe, as many as are there.
 func (p *pipes) discard(fd, n int) (done int, err error) {
 	for done < n {
@@ -131,12 +95,6 @@ func (p *pipes) held(fd int) int {
 
 func (p *pipes) close() {
 	_ = p.Close()
-	p.closeSpare()
-}
-
-func (p *pipes) closeSpare() {
-	_ = unix.Close(p.spareRead)
-	_ = unix.Close(p.spareWrite)
 	_ = unix.Close(p.null)
 }
 

@@ -65,7 +65,7 @@ func tail(r io.ReaderAt, size int64, n int) ([]string, error) {
 	if n <= 0 || size == 0 {
 		return nil, nil
 	}
-	start, err := lastLines(r, size, n)
+	start, _, err := lastLines(r, size, n)
 	if err != nil {
 		return nil, fmt.Errorf("tail log: %w", err)
 	}
@@ -88,26 +88,30 @@ func tail(r io.ReaderAt, size int64, n int) ([]string, error) {
 	}
 }
 
-// lastLines is where the last n lines of the first size bytes of r begin. It
-// reads backwards and holds one block, however long the lines are.
-func lastLines(r io.ReaderAt, size int64, n int) (int64, error) {
+// lastLines is where the last n lines of the first size bytes of r begin, and
+// how many there are. It reads backwards and holds one block, however long the
+// lines are.
+func lastLines(r io.ReaderAt, size int64, n int) (start int64, found int, err error) {
 	block := make([]byte, blockSize)
 	end := size
 	for end > 0 {
 		begin := max(end-blockSize, 0)
 		b := block[:end-begin]
 		if _, err := r.ReadAt(b, begin); err != nil && err != io.EOF {
-			return 0, err
+			return 0, 0, err
 		}
 		if end == size && b[len(b)-1] == '\n' {
 			b = b[:len(b)-1] // it ends the last line and begins none
 		}
 		for i := bytes.LastIndexByte(b, '\n'); i >= 0; i = bytes.LastIndexByte(b[:i], '\n') {
-			if n--; n == 0 {
-				return begin + int64(i) + 1, nil
+			if found++; found == n {
+				return begin + int64(i) + 1, found, nil
 			}
 		}
 		end = begin
 	}
-	return 0, nil
+	if size > 0 {
+		found++ // the first line has no line end before it
+	}
+	return 0, found, nil
 }

@@ -50,6 +50,8 @@ type extension struct {
 	// DrainTimeout is nil in lists of a tend that knew no such field.
 	DrainTimeout *int64         `json:"drain_timeout_ms,omitempty"`
 	Log          files          `json:"log,omitzero"`
+	LogRateLimit int64          `json:"log_rate_limit,omitempty"`
+	LogRotation  *api.Rotation  `json:"log_rotation,omitempty"`
 	Extra        map[string]any `json:"extra,omitempty"` // of names that PM2 does not know
 }
 
@@ -109,6 +111,8 @@ func (s Saved) extension() json.RawMessage {
 		Balance:      s.Spec.Balance,
 		DrainTimeout: &s.Spec.DrainTimeout,
 		Log:          files{s.Spec.Log.Out, s.Spec.Log.Err, s.Spec.Log.Combined, s.Spec.Log.Pid},
+		LogRateLimit: s.Spec.Log.RateLimit,
+		LogRotation:  s.Spec.Log.Rotation,
 	}
 	for name, value := range s.Spec.Env {
 		if x.OwnEnv == nil {
@@ -223,6 +227,7 @@ func decode(r *reader) (Saved, bool) {
 		s.Spec.DrainTimeout = *x.DrainTimeout
 	}
 	s.Spec.Log.Out, s.Spec.Log.Err, s.Spec.Log.Combined, s.Spec.Log.Pid = x.Log.Out, x.Log.Err, x.Log.Combined, x.Log.Pid
+	s.Spec.Log.RateLimit, s.Spec.Log.Rotation = x.LogRateLimit, x.LogRotation
 	if x.FilterEnv != nil {
 		s.Spec.FilterEnv = x.FilterEnv
 	}

@@ -242,9 +242,16 @@ func drawSaved(t *rapid.T) Saved {
 		Log: api.Log{
 			Out: draw(text, "out"), Err: draw(text, "err"), Combined: draw(text, "log"), Pid: draw(text, "pid"),
 			Merge: maybe("merge"), Date: draw(text, "date"), Type: draw(text, "type"), Disabled: maybe("disabled"),
+			RateLimit: ms.Draw(t, "rate limit"),
 		},
 		Extra: rapid.MapOfN(rapid.SampledFrom([]string{"pmx", "v8", "name", "future", "ignore_watch", "watch_delay"}),
 			rapid.SampledFrom([]any{true, 1.5, "x", []any{"y"}, map[string]any{"z": false}}), 0, 4).Draw(t, "extra"),
+	}
+	if maybe("rotation") {
+		s.Log.Rotation = &api.Rotation{
+			Off: maybe("off"), MaxSize: ms.Draw(t, "max size"), Interval: draw(text, "interval"), Retain: rapid.IntRange(-1, 1<<31).Draw(t, "retain"),
+			MaxAge: ms.Draw(t, "max age"), TotalCap: ms.Draw(t, "total cap"), Compress: draw(text, "compress"), DateFormat: draw(text, "date format"),
+		}
 	}
 	if maybe("command line") && s.Interpreter != "" {
 		s.InterpreterArgs = append(s.InterpreterArgs, "-c")

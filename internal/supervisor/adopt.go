@@ -147,6 +147,7 @@ func (s *Supervisor) adopt(in *instance, children map[string]wire.Child, exits m
 		// The machine was started anew. That is nobody's crash: it counts as
 		// a first start.
 		life.State, life.Live, life.Ended = lifecycle.Stopped, 0, false
+		in.asked = "the machine was started anew"
 		s.step(in, lifecycle.Start{})
 	default:
 		s.step(in, lifecycle.Exited{Launch: life.Live, Exit: lifecycle.Exit{Unknown: true}})

@@ -172,7 +172,10 @@ func (s *Supervisor) collect(in *instance) {
 		if !ok {
 			continue // adopted without its pipes, or read to the end before
 		}
-		stream := logs.Stream{Key: name, FD: fd, Owner: owner(in.rec.Spec)}
+		stream := logs.Stream{
+			Key: name, FD: fd, Owner: owner(in.rec.Spec), Shape: shape(&in.rec, n), Shared: s.sharesLogs(in),
+			Rotation: in.rec.Spec.Log.Rotation,
+		}
 		if !in.rec.Spec.Log.Disabled {
 			stream.Paths = append(stream.Paths, path)
 			if in.files.Combined != "" {
@@ -191,6 +194,29 @@ func (s *Supervisor) collect(in *instance) {
 			s.opts.Log.Error("discard output", "app", in.rec.Spec.Name, "instance", in.rec.ID, "err", err)
 		}
 	}
+}
+
+// sharesLogs tells whether a file of an instance gets the lines of other streams
+// too: those of its other output, or of other instances of the app.
+func (s *Supervisor) sharesLogs(in *instance) bool {
+	f := &in.files
+	switch {
+	case f.Combined != "" && f.Combined != os.DevNull, f.Out == f.Err && f.Out != os.DevNull:
+		return true
+	case !in.rec.Spec.Log.Merge:
+		return false
+	}
+	return slices.ContainsFunc(s.list, func(o *instance) bool { return o != in && o.rec.Spec.Name == in.rec.Spec.Name })
+}
+
+// shape is what becomes of the lines of one output of an instance.
+func shape(r *store.Record, n int) logs.Shape {
+	log := &r.Spec.Log
+	s := logs.Shape{Date: log.Date, JSON: log.Type == "json", Rate: log.RateLimit, Type: "out", ID: r.ID, App: r.Spec.Name}
+	if n == 2 {
+		s.Type = "err"
+	}
+	return s
 }
 
 // whyNot says why a process could not be started, and whether the reason will

@@ -38,6 +38,9 @@ type instance struct {
 	hidden   []*instance
 	of       *instance
 	draining bool // it was told to finish
+
+	// asked is what was ordered last, and by whom, for the log.
+	asked string
 }
 
 func (s *Supervisor) newInstance(rec store.Record) *instance {
@@ -174,15 +177,10 @@ func (s *Supervisor) answerWaiters(in *instance) {
 		done, ok := in.reached(w.goal)
 		if done {
 			r := in.result(ok)
-			// As it is now: the next message may be its end, and who waits
-			// would take what follows for what was reached.
-			if shown := in.shown(); !shown.left {
-				if shown.row == nil {
-					shown.row = shown.newRow()
-				}
-				r.row = shown.row
-			}
-			s.reply(func() { w.answer <- r })
+			s.reply(func() {
+				r.row = in.shown().row // the view is made by now
+				w.answer <- r
+			})
 		}
 		return done
 	})

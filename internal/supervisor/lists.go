@@ -90,6 +90,7 @@ func (s *Supervisor) Save(ctx context.Context, force bool) (api.SaveResponse, er
 	if err != nil || len(list) == 0 && !force {
 		return out, err
 	}
+	s.request(ctx, "save", "instances", len(list))
 	return out, store.SaveList(s.opts.Home, list)
 }
 
@@ -104,6 +105,7 @@ func (s *Supervisor) Resurrect(ctx context.Context, tell func(api.Event)) error 
 		tell(api.Event{Kind: api.EventNote, Message: "no list was saved: " + s.opts.Home.Dump() + " does not exist"})
 		return nil
 	}
+	s.request(ctx, "resurrect", "path", path, "instances", len(list))
 	tell(api.Event{Kind: api.EventNote, Message: "restoring the list saved in " + path})
 	var orders []order
 	var failed []error
@@ -186,6 +188,7 @@ func findInterpreter(saved *pm2env.Saved) error {
 // Kill ends every app and empties the table. The list as it was is kept for a
 // resurrect without a save.
 func (s *Supervisor) Kill(ctx context.Context, tell func(api.Event)) error {
+	s.request(ctx, "kill")
 	list, err := s.saved(ctx)
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func (s *Supervisor) notify(in *instance, key, event string) {
 	})
 }
 
-// tellOf publishes and logs what a step made of an instance that was was
+// tellOf publishes what a step made of an instance that was was
 // before. A daemon that dies in between leaves it untold.
 func (s *Supervisor) tellOf(in *instance, was *store.Record, ev lifecycle.Event) {
 	before, life := was.Life, in.rec.Life
@@ -52,12 +52,9 @@ func (s *Supervisor) tellOf(in *instance, was *store.Record, ev lifecycle.Event)
 			s.notify(in, was.Key, "stop")
 		}
 	case lifecycle.Errored:
-		s.opts.Log.Error("given up", "app", in.rec.Spec.Name, "instance", in.rec.ID, "reason", life.Reason)
 		if exited {
 			s.notify(in, was.Key, "restart overlimit")
 		}
-	case lifecycle.Waiting:
-		s.opts.Log.Info("waiting before the next start", "app", in.rec.Spec.Name, "instance", in.rec.ID, "until", life.WakeAt)
-	case lifecycle.Launching, lifecycle.Stopping:
+	case lifecycle.Launching, lifecycle.Stopping, lifecycle.Waiting:
 	}
 }

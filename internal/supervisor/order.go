@@ -25,6 +25,7 @@ type order struct {
 	reload bool                              // beside the process that runs, where that can be done
 	force  bool                              // also where a reload is under way
 	drain  bool                              // what it is doing is finished first
+	by     string                            // who asked
 	answer chan<- result                     // has room for the answer
 }
 
@@ -44,6 +45,9 @@ func (m order) handle(s *Supervisor) {
 
 // obey gives an instance the event of an order.
 func (s *Supervisor) obey(in *instance, m order) {
+	if m.goal != goalNone {
+		in.asked = m.verb() + " by " + m.by
+	}
 	if m.change != nil {
 		m.change(s, in)
 		s.changed(in)
@@ -91,8 +95,9 @@ func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done fu
 	}
 	answers := make(chan result, len(orders)) // nobody waits to answer, even when we have left
 	waiting := map[string][]order{}           // by name, in order
+	who := by(ctx)
 	for _, o := range orders {
-		o.answer = answers
+		o.answer, o.by = answers, who
 		waiting[name(o.id)] = append(waiting[name(o.id)], o)
 	}
 	begin := func(name string, n int) {
@@ -181,7 +186,7 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 	if len(req.Targets) == 0 {
 		return &errs.Error{Op: req.Act, Kind: errs.Invalid, Err: errors.New("no target was named")}
 	}
-	s.opts.Log.Info("asked to", "act", req.Act, "targets", req.Targets)
+	s.request(ctx, req.Act, "targets", req.Targets)
 	return s.eachTarget(req.Act, req.Targets, req.Cwd, tell, func(_ string, ids []int) []error {
 		orders := make([]order, 0, len(ids))
 		for _, id := range ids {
@@ -302,6 +307,7 @@ func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell fun
 			Op: "send signal", On: req.Signal, Kind: errs.Invalid, Err: err, Hint: "SIGUSR2, USR2 or 12, for example",
 		}
 	}
+	s.request(ctx, req.Act, "signal", app.SignalName(sig), "targets", req.Targets)
 	return s.eachTarget(req.Act, req.Targets, req.Cwd, tell, func(_ string, ids []int) (failed []error) {
 		for _, id := range ids {
 			ev := api.Event{Kind: api.EventInstance, Act: req.Act, ID: id, OK: true}
@@ -354,6 +360,7 @@ func (s *Supervisor) admit(ctx context.Context, req api.StartRequest, spec *api.
 	select {
 	case a := <-admitted:
 		if a.err == nil {
+			s.request(ctx, api.ActStart, "app", spec.Name, "instances", a.ids, "new", a.added, "reload", req.Reload)
 			tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: spec.Name, IDs: a.ids, OK: a.added})
 			if req.Reload && !a.added {
 				s.noteRestarts(a.ids, req.Parallel, tell)
@@ -488,6 +495,7 @@ func (s *Supervisor) Scale(ctx context.Context, req api.ScaleRequest, tell func(
 	if req.Relative {
 		want += len(ids)
 	}
+	s.request(ctx, "scale", "app", req.Name, "from", len(ids), "to", want)
 	switch {
 	case want < 1:
 		return &errs.Error{

@@ -115,8 +115,8 @@ func TestOutputGoesToTheFilesOfTheApp(t *testing.T) {
 		w.start(spec("a", func(s *api.Spec) { s.Log.Out, s.Log.Combined, s.Log.Merge = out, both, true }))
 		key, errFile := w.row(0).Key, filepath.Join(w.home.Logs(), "a-error.log")
 		if diff := cmp.Diff(map[string]logs.Stream{
-			key + "/1": {Key: key + "/1", FD: 10*w.row(0).PID + 1, Paths: []string{out, both}},
-			key + "/2": {Key: key + "/2", FD: 10*w.row(0).PID + 2, Paths: []string{errFile, both}},
+			key + "/1": {Key: key + "/1", FD: 10*w.row(0).PID + 1, Paths: []string{out, both}, Shape: logs.Shape{Type: "out", App: "a"}, Shared: true},
+			key + "/2": {Key: key + "/2", FD: 10*w.row(0).PID + 2, Paths: []string{errFile, both}, Shape: logs.Shape{Type: "err", App: "a"}, Shared: true},
 		}, w.c.added()); diff != "" {
 			t.Errorf("collected (-want +got):\n%s", diff)
 		}

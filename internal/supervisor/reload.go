@@ -78,6 +78,7 @@ func (s *Supervisor) replace(in *instance, m order) {
 		return
 	}
 	s.join(in, next)
+	next.asked = m.verb() + " by " + m.by
 	next.waiters = append(next.waiters, waiter{goal: goalReplaced, answer: m.answer})
 	s.step(next, lifecycle.Start{})
 }
@@ -93,6 +94,7 @@ func (s *Supervisor) giveUp(next *instance, why string) {
 	if next.rec.Life.Want != lifecycle.WantRemoved { // else it has failed already
 		next.rec.Note = why
 	}
+	next.asked = why
 	s.step(next, lifecycle.Remove{})
 }
 
@@ -125,6 +127,7 @@ func (s *Supervisor) attend(in *instance) {
 // promote gives a successor the place in the table.
 func (s *Supervisor) promote(in *instance) {
 	old := in.of
+	old.asked = "another process has taken its place"
 	s.setRole(old, store.Retired)
 	s.setRole(in, store.Current)
 	s.table[in.rec.ID] = in

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -58,7 +57,9 @@ func (w *world) reload(change func(*api.ActRequest), targets ...string) ([]api.E
 func (w *world) alone() {
 	w.t.Helper()
 	synctest.Wait()
-	live := w.k.count()
+	w.k.mu.Lock()
+	live := len(w.k.live)
+	w.k.mu.Unlock()
 	online := 0
 	for _, row := range w.View().Rows {
 		if row.State == api.Online {
@@ -411,19 +412,20 @@ func TestOrdersInTheMiddleOfAReload(t *testing.T) {
 				w.start(spec("a", cluster, func(s *api.Spec) { s.ListenTimeout = 60_000 }))
 				test.set(w)
 				// They are slow to end, and the hidden one slower.
-				var n atomic.Int64
+				n := 0
 				w.k.hear = func(p fakeProc, sig syscall.Signal) {
 					if sig == syscall.SIGKILL {
 						w.k.exit(p.Key, uint32(sig))
 						return
 					}
-					time.AfterFunc(time.Second/time.Duration(n.Add(1)), func() { w.k.exit(p.Key, uint32(sig)) })
+					n++
+					time.AfterFunc(time.Second/time.Duration(n), func() { w.k.exit(p.Key, uint32(sig)) })
 				}
 				reload := make(chan error, 1)
 				go func() { _, err := w.reload(nil, "a"); reload <- err }()
 				time.Sleep(time.Second)
-				if n := w.k.count(); n != 2 {
-					t.Fatalf("%d processes in the middle of it", n)
+				if len(w.k.live) != 2 {
+					t.Fatalf("%d processes in the middle of it", len(w.k.live))
 				}
 				if err := test.order(w); err != nil {
 					t.Errorf("the order: %v", err)
@@ -607,14 +609,12 @@ func TestTheOldProcessEndsAsItIsAsked(t *testing.T) {
 func TestWorkersFinishBeforeTheyAreScaledAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		channels := w.k.channels
-		channels.drain = func(key string, _ time.Duration) {
-			time.AfterFunc(3*time.Second, func() { channels.finished(key) })
+		w.k.channels.drain = func(key string, _ time.Duration) {
+			time.AfterFunc(3*time.Second, func() { w.k.channels.finished(key) })
 		}
 		w.start(spec("a", cluster, instances(3)))
 		began := time.Now()
-		first := w
-		go func() { _ = first.Scale(t.Context(), api.ScaleRequest{Name: "a", Count: 1}, nobody) }()
+		go func() { _ = w.Scale(t.Context(), api.ScaleRequest{Name: "a", Count: 1}, nobody) }()
 		time.Sleep(time.Second)
 		if n := len(w.k.sent()); n != 0 || w.row(0).State != api.Stopping || w.row(2).State != api.Online {
 			t.Errorf("%d signals before they have finished; %v", n, w.states())
@@ -716,10 +716,10 @@ func dies(t *testing.T, boot func(string) []word, crash, over bool, dieAt, cut i
 	}
 	w.k.written = fi.Size()
 	w.k.mu.Unlock()
-	var reported atomic.Bool
+	var reported bool
 	go func() {
 		_, err := w.reload(nil, "a")
-		reported.Store(err == nil)
+		reported = err == nil
 	}()
 	time.Sleep(20 * time.Second)
 	w.k.mu.Lock()
@@ -739,7 +739,7 @@ func dies(t *testing.T, boot func(string) []word, crash, over bool, dieAt, cut i
 		if err := os.WriteFile(w.home.Journal(), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		reported.Store(false) // nobody heard
+		reported = false // nobody heard
 	}
 	w.k.answer = nil
 	next := openWorld(t, w.home, w.k, w.k.inventory())
@@ -750,8 +750,8 @@ func dies(t *testing.T, boot func(string) []word, crash, over bool, dieAt, cut i
 		t.Errorf("in the list: %v", next.states())
 	}
 	switch taken := row.Key != old; {
-	case lived && taken != over, taken && !over, reported.Load() && !taken:
-		t.Errorf("taken over: %v, the daemon lived: %v, it said so: %v", taken, lived, reported.Load())
+	case lived && taken != over, taken && !over, reported && !taken:
+		t.Errorf("taken over: %v, the daemon lived: %v, it said so: %v", taken, lived, reported)
 	case lived && !over && row.Reason == "":
 		t.Error("nobody is told why it failed")
 	}

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -113,7 +112,7 @@ func TestGivingUpIsOverByAnOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		dying(w.k, 0, 1)
-		err := w.Start(t.Context(), api.StartRequest{Apps: []api.Spec{spec("a")}}, nobody)
+		err := w.Start(t.Context(), api.StartRequest{Apps: []api.Spec{spec("a", func(s *api.Spec) { s.MaxRestarts = 2 })}}, nobody)
 		wantKind(t, err, errs.Crashed, "ended at once (exit code 1) and is errored")
 		w.k.answer = nil
 		w.act(api.ActRestart, "a")
@@ -372,27 +371,4 @@ func TestAnAppThatEndsAtOnceIsToldOf(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestAnEndInTheSameBreath has a process end before anybody could see it run:
-// who started it is told all the same.
-func TestAnEndInTheSameBreath(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		var launches atomic.Int64
-		w.k.answer = func(m wire.Spawn, done func(wire.Child, error)) {
-			if launches.Add(1) > 1 {
-				return // the next one takes its time
-			}
-			hold := make(chan struct{})
-			w.mail.post(question{func(*Supervisor) { <-hold }, make(chan struct{})}) // both come at once
-			done(w.k.run(m), nil)
-			w.k.exit(m.Key, 3<<8)
-			close(hold)
-		}
-		err := w.Start(t.Context(), api.StartRequest{Apps: []api.Spec{spec("a")}}, nobody)
-		if err == nil || !strings.Contains(err.Error(), "it ended at once (exit code 3)") {
-			t.Errorf("%v", err)
-		}
-	})
 }

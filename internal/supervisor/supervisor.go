@@ -289,6 +289,7 @@ func (s *Supervisor) step(in *instance, ev lifecycle.Event) {
 	in.rec.Life = life
 	s.prepare(in, effects)
 	s.changed(in)
+	s.logStep(in, &was, ev)
 	s.tellOf(in, &was, ev)
 	if atWork(&was) && !atWork(&in.rec) {
 		s.release(was.Spec.Name)

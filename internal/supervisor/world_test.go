@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type world struct {
 	c     *fakeCollector
 	n     *fakeNotices
 	st    *store.Store
+	log   *logbook
 	close func() // as a daemon that is killed, but that it waits
 }
 
@@ -64,12 +66,13 @@ func newWorld(t *testing.T) *world {
 // holds.
 func openWorld(t *testing.T, h home.Dir, k *fakeKeeper, inv remote.Inventory) *world {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	book := &logbook{}
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), book), nil))
 	st, records, err := store.Open(h.Journal(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, home: h, k: k, c: &fakeCollector{}, n: &fakeNotices{}, st: st}
+	w := &world{t: t, home: h, k: k, c: &fakeCollector{}, n: &fakeNotices{}, st: st, log: book}
 	scan := sysinfo.NewScanner()
 	w.Supervisor, err = New(Options{
 		Home: h, Keeper: k, Logs: w.c, Store: st, Scan: scan, Log: log, Channels: k.channels, Notices: w.n,
@@ -96,6 +99,34 @@ func openWorld(t *testing.T, h home.Dir, k *fakeKeeper, inv remote.Inventory) *w
 	<-w.Whole()
 	return w
 }
+
+// logbook is what the daemon's log has.
+type logbook struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *logbook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// read is what was written since the last time, without the time and the pids.
+func (b *logbook) read() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var lines []string
+	for line := range strings.Lines(b.text.String()) {
+		_, line, _ = strings.Cut(strings.TrimSpace(line), " ") // time=...
+		lines = append(lines, changing.ReplaceAllString(line, ""))
+	}
+	b.text.Reset()
+	return lines
+}
+
+// changing is what differs from one run of a test to the next.
+var changing = regexp.MustCompile(` (pid|old_pid|until)=\S+`)
 
 // spec is a sound app of that name.
 func spec(name string, change ...func(*api.Spec)) api.Spec {
@@ -430,13 +461,6 @@ func (k *fakeKeeper) sent() []sent {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.signals)
-}
-
-// count is how many processes there are.
-func (k *fakeKeeper) count() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.live)
 }
 
 // running is how many processes there are by pm_id.

@@ -2,11 +2,13 @@ package script
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,6 +52,7 @@ import (
 //	untouched [apps]        nothing has changed since; apps: in these instances
 //	at-once N ARG...        run tend ARG... N times at the same time
 //	http-get URL            fetch into stdout
+//	ask PATH                the same of the daemon
 //	need PROGRAM            skip without it, but fail where CI=true
 //	tmpfs DIR SIZE          mount a file system over DIR until the end
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -66,6 +69,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"untouched": positive(untouched),
 	"at-once":   positive(atOnce),
 	"http-get":  positive(httpGet),
+	"ask":       positive(askDaemon),
 	"need":      positive(need),
 	"tmpfs":     positive(tmpfs),
 }
@@ -359,7 +363,7 @@ func refuses(ts *testscript.TestScript, args []string) {
 // files are the files of the home that only a success may change.
 func (w *world) files() map[string]string {
 	all := map[string]string{}
-	for _, path := range []string{w.home.Journal(), w.home.Dump(), w.home.DumpBackup(), w.home.LastList()} {
+	for _, path := range []string{w.home.Journal(), w.home.Dump(), w.home.DumpBackup(), w.home.LastList(), w.home.Settings()} {
 		if b, err := os.ReadFile(path); err == nil {
 			all[filepath.Base(path)] = string(b)
 		}
@@ -426,8 +430,21 @@ func atOnce(ts *testscript.TestScript, args []string) {
 
 func httpGet(ts *testscript.TestScript, args []string) {
 	atLeast(ts, 1, args)
-	c := http.Client{Timeout: limit}
-	resp, err := c.Get(args[0])
+	fetch(ts, &http.Client{Timeout: limit}, args[0])
+}
+
+func askDaemon(ts *testscript.TestScript, args []string) {
+	atLeast(ts, 1, args)
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", worldOf(ts).home.Socket())
+	}}
+	defer t.CloseIdleConnections()
+	fetch(ts, &http.Client{Timeout: limit, Transport: t}, "http://tend"+args[0])
+}
+
+func fetch(ts *testscript.TestScript, c *http.Client, url string) {
+	resp, err := c.Get(url)
 	ts.Check(err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)

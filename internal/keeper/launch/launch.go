@@ -208,6 +208,9 @@ func notUp(h home.Dir, err error, from int64) error {
 	defer f.Close()
 	const most = 16 << 10
 	end := logSize(h)
+	if end < from {
+		from = 0 // the daemon put the old one aside
+	}
 	b := make([]byte, max(0, min(end-from, most)))
 	if n, _ := f.ReadAt(b, end-int64(len(b))); n > 0 {
 		lines := strings.Split(strings.TrimSpace(string(b[:n])), "\n")

@@ -12,29 +12,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/api"
 	"tend/internal/errs"
 )
-
-// Stream is one output of one instance and where it goes.
-type Stream struct {
-	Key string // unique among the streams of a Collector
-	// FD is the reading end of a pipe, with O_NONBLOCK. It stays the caller's
-	// and must stay open until closed was called with Key.
-	FD int
-	// Paths are the files that get all of the stream. None, or os.DevNull,
-	// lets it go.
-	Paths []string
-	// Owner is whom a file belongs to that has to be created; nil: us.
-	Owner *Owner
-}
-
-// Owner is a user and a group.
-type Owner struct{ UID, GID int }
 
 // Collector copies streams into files. Streams with a path in common share
 // the open file, to which they append.
 type Collector struct {
 	log    *slog.Logger
+	shelf  Shelf
 	closed func(key string)
 	ended  chan struct{} // closed when Run is over
 
@@ -44,15 +30,20 @@ type Collector struct {
 	todo []func(*loop)  // for the goroutine of Run, in order
 	wake func()         // nil while there is no Run
 	over bool           // nothing is done any more
+
+	defaults api.Rotation // of streams that have no Rotation
+
+	rotator *rotator
 }
 
-// NewCollector makes a Collector that copies when it runs. It calls closed
+// NewCollector makes a Collector that copies when it runs. What it has in hand
+// is on the shelf: the next one goes on with it. It calls closed
 // with the key of each stream once: when its last writer has gone and all was
 // copied, or after Remove. That happens on the collector's goroutine, so closed
 // must neither block nor wait for the collector. Streams that are there when
 // Run ends are not closed: they wait for the next reader.
-func NewCollector(log *slog.Logger, closed func(key string)) *Collector {
-	return &Collector{log: log, closed: closed, ended: make(chan struct{}), keys: map[string]int{}, fds: map[int]string{}}
+func NewCollector(log *slog.Logger, shelf Shelf, closed func(key string)) *Collector {
+	return &Collector{log: log, shelf: shelf, closed: closed, rotator: newRotator(log), ended: make(chan struct{}), keys: map[string]int{}, fds: map[int]string{}}
 }
 
 // Add takes a stream in and opens its files, which are created where they are
@@ -89,6 +80,21 @@ func (c *Collector) Add(s Stream) error {
 // the stream may just have ended.
 func (c *Collector) Remove(key string) {
 	c.do(func(l *loop) { l.remove(key) })
+}
+
+// Defaults says how files are rotated whose streams have no Rotation, from the
+// next write on.
+func (c *Collector) Defaults(r api.Rotation) {
+	c.mu.Lock()
+	c.defaults = r
+	c.mu.Unlock()
+	c.do(func(l *loop) { l.turnAll() })
+}
+
+func (c *Collector) home() api.Rotation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.defaults
 }
 
 // Reopen opens all files anew by their paths, for those who moved them. A file
@@ -195,11 +201,19 @@ func (c *Collector) Run(ctx context.Context) error {
 	if l.pipes, err = newPipes(); err != nil {
 		return fmt.Errorf("collect output: %w", err)
 	}
+	if err := l.begin(); err != nil {
+		return fmt.Errorf("collect output: %w", err)
+	}
 	c.mu.Lock()
 	c.wake = l.pipes.interrupt
 	c.mu.Unlock()
 	stop := context.AfterFunc(ctx, l.pipes.interrupt)
 	defer stop()
+	var aside sync.WaitGroup
+	defer aside.Wait()
+	tidying, rest := context.WithCancel(ctx)
+	defer rest()
+	aside.Go(func() { _ = c.rotator.Run(tidying) }) // it ends with its context and no other way
 	for {
 		// In this order: an interrupt from here on ends the wait at once, and
 		// what was to be done before it is done before the wait.
@@ -213,6 +227,10 @@ func (c *Collector) Run(ctx context.Context) error {
 			return fmt.Errorf("collect output: %w", err)
 		}
 		l.moved = 0
+		if l.awaits() {
+			ready = nil
+			l.pipes.rest()
+		}
 		for _, fd := range ready {
 			l.obey()
 			if ctx.Err() != nil {
@@ -232,10 +250,7 @@ func (c *Collector) Run(ctx context.Context) error {
 
 const (
 	// share is about how much of one stream is copied before the next.
-	share = 4 * blockSize
-	// blockSize is how much is copied at once: what a pipe holds by default.
-	blockSize = 64 << 10
-
+	share      = 4 * blockSize
 	firstPause = 200 * time.Millisecond // before a failed file is tried again
 	longPause  = 5 * time.Second        // the most between two tries
 )
@@ -244,18 +259,28 @@ const (
 type loop struct {
 	c       *Collector
 	pipes   *pipes
+	slate   *slate
 	streams map[int]*stream // by descriptor
 	byKey   map[string]*stream
 	files   map[string]*file // by path
 	// stalled are the streams that wait for a file to work again.
 	stalled []*stream
 	moved   int // bytes in this round
+	// left is the key of the stream whose block a daemon before us had in hand:
+	// until it is done nothing else can be.
+	left      string
+	leftSince time.Time
+	text      []byte // what is written, made of a block
+	line      []byte // a rest and a block, put together
 }
 
 // stream is a Stream in work.
 type stream struct {
 	Stream
-	outs []out
+	outs   []out
+	shaper *shaper // nil: bytes go through as they are
+	framed bool    // only whole lines are written
+	rest   *rest   // nil until there is one
 	// While a file of the stream fails, nothing of the stream is read, so that
 	// the pipe fills up and the app waits.
 	pause time.Duration // until the next try; 0: the stream is not stalled
@@ -267,8 +292,8 @@ func (s *stream) stalled() bool { return s.pause > 0 }
 // out is one of the files of a stream.
 type out struct {
 	*file
-	// ahead is how much of what is at the front of the pipe the file has
-	// already, because another file of the stream has not.
+	// ahead is how much of the text in hand has been written to what cannot be
+	// cut off again: a terminal, or a fifo.
 	ahead int
 }
 
@@ -279,7 +304,7 @@ func (l *loop) obey() {
 }
 
 func (l *loop) add(s Stream, files []*file) {
-	st := &stream{Stream: s}
+	st := &stream{Stream: s, shaper: newShaper(s.Shape), framed: s.Shared}
 	for _, f := range files {
 		if there := l.files[f.path]; there != nil {
 			f.close()
@@ -289,14 +314,29 @@ func (l *loop) add(s Stream, files []*file) {
 		f.users++
 		st.outs = append(st.outs, out{file: f})
 	}
+	for _, o := range st.outs {
+		l.govern(o.file, s.Rotation)
+	}
+	st.framed = st.framed || st.shaper != nil
 	l.byKey[s.Key] = st
 	if l.pipes == nil {
 		return // Run could not begin, or is over
 	}
 	l.streams[s.FD] = st
+	if _, held := l.c.shelf.Held(restName(s.Key)); held && l.open(st) {
+		st.framed = true // as it was under the collector before us
+	}
 	if err := l.pipes.add(s.FD); err != nil {
 		l.c.log.Error("output is not collected", "stream", s.Key, "err", err)
 		l.drop(st)
+		return
+	}
+	switch {
+	case l.left == s.Key:
+		l.left = ""
+		l.finish(st)
+	case st.rest != nil && len(st.rest.parked()) > 0:
+		l.stall(st)
 	}
 }
 
@@ -306,7 +346,7 @@ func (l *loop) remove(key string) {
 		return
 	}
 	// What comes later is not waited for: a busy app would never end.
-	for left := l.pipes.held(s.FD); left > 0; {
+	for left := l.pipes.held(s.FD); left > 0 && l.left == ""; {
 		n, ok := l.step(s)
 		if !ok || n == 0 {
 			break
@@ -316,14 +356,23 @@ func (l *loop) remove(key string) {
 	if l.byKey[key] != s {
 		return // that was its end
 	}
-	if n := l.pipes.held(s.FD); s.stalled() && n > 0 {
+	n := l.pipes.held(s.FD)
+	if s.rest != nil {
+		n += len(s.rest.parked())
+	}
+	if s.stalled() && n > 0 {
 		l.c.log.Error("output is lost, its file does not work", "stream", key, "bytes", n)
 	}
 	l.drop(s)
 }
 
-// drop lets go of a stream.
+// drop lets go of a stream, and of what is kept of it.
 func (l *loop) drop(s *stream) {
+	l.last(s)
+	if s.rest != nil {
+		s.rest.close()
+		l.c.shelf.Drop(s.rest.name)
+	}
 	if s.stalled() {
 		l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
 	} else {
@@ -334,6 +383,7 @@ func (l *loop) drop(s *stream) {
 	for _, o := range s.outs {
 		if o.users--; o.users == 0 {
 			delete(l.files, o.path)
+			l.c.rotator.forget(o.path)
 			o.close()
 		}
 	}
@@ -376,38 +426,6 @@ func (l *loop) step(s *stream) (n int, ok bool) {
 // errStall says that a file did not take what it was given.
 var errStall = errors.New("a file does not work")
 
-// copy takes one block through: look at it, write it, and only then take it
-// out of the pipe. Nothing there is no error.
-func (l *loop) copy(s *stream) (n int, err error) {
-	if len(s.outs) == 0 {
-		return l.pipes.discard(s.FD, blockSize)
-	}
-	block, err := l.pipes.peek(s.FD)
-	if err != nil || len(block) == 0 {
-		return 0, err
-	}
-	done := len(block)
-	for i := range s.outs {
-		o := &s.outs[i]
-		if o.ahead < len(block) {
-			n, err := o.write(block[o.ahead:])
-			o.ahead += n
-			l.note(o.file, err)
-		}
-		done = min(done, o.ahead)
-	}
-	if _, err := l.pipes.discard(s.FD, done); err != nil {
-		return 0, err
-	}
-	for i := range s.outs {
-		s.outs[i].ahead -= done
-	}
-	if done < len(block) {
-		return done, errStall
-	}
-	return done, nil
-}
-
 // note logs when a file stops working and when it works again.
 func (l *loop) note(f *file, err error) {
 	switch {
@@ -432,7 +450,7 @@ func (l *loop) stall(s *stream) {
 // tryStalled gives a try to the stalled streams that are due at a time.
 func (l *loop) tryStalled(at time.Time) {
 	for _, s := range slices.Clone(l.stalled) {
-		if s.retry.After(at) {
+		if l.left != "" || s.retry.After(at) {
 			continue
 		}
 		if !l.serve(s) {
@@ -484,6 +502,14 @@ func (l *loop) truncate(paths []string) error {
 func (l *loop) close() {
 	for _, f := range l.files {
 		f.close()
+	}
+	for _, s := range l.byKey {
+		if s.rest != nil {
+			s.rest.close()
+		}
+	}
+	if l.slate != nil {
+		l.slate.close()
 	}
 	if l.pipes != nil {
 		l.pipes.close()

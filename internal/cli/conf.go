@@ -1,0 +1,20 @@
+package cli
+
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// newConf is get, and with a value set: PM2 has these names too.
+func newConf(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "conf [key] [value]", Aliases: []string{"config"}, Short: "show what is set for the whole home, or set it",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all := slices.Concat(args, env.rest); len(all) < 2 {
+				return env.showSettings(cmd.Context(), first(all))
+			}
+			return env.set(cmd, args)
+		},
+	}
+}

@@ -1,0 +1,16 @@
+package cli
+
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+func newGet(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "get [key]", Short: "show what is set for the whole home",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return env.showSettings(cmd.Context(), first(slices.Concat(args, env.rest)))
+		},
+	}
+}

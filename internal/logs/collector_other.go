@@ -1,0 +1,50 @@
+//go:build !linux
+
+package logs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"tend/api"
+	"tend/internal/errs"
+)
+
+func unsupported() error {
+	return &errs.Error{Op: "collect", On: "output", Kind: errs.Unavailable, Err: errors.New("this is not supported on this system yet")}
+}
+
+// Shelf keeps descriptors over the death of the daemon.
+type Shelf interface {
+	Hold(name string, fd int) error
+	Held(name string) (fd int, ok bool)
+	Drop(name string)
+}
+
+// Collector is for Linux alone so far.
+type Collector struct{}
+
+// NewCollector makes a Collector.
+func NewCollector(*slog.Logger, Shelf, func(key string)) *Collector { return &Collector{} }
+
+// Add is not supported.
+func (*Collector) Add(Stream) error { return unsupported() }
+
+// Remove does nothing.
+func (*Collector) Remove(string) {}
+
+// Defaults does nothing.
+func (*Collector) Defaults(api.Rotation) {}
+
+// Reopen is not supported.
+func (*Collector) Reopen() error { return unsupported() }
+
+// Truncate is not supported.
+func (*Collector) Truncate([]string) error { return unsupported() }
+
+// Run waits for the end of ctx.
+func (*Collector) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}

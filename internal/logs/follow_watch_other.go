@@ -1,0 +1,5 @@
+//go:build !linux
+
+package logs
+
+func newWatch() watch { return newPoll() }

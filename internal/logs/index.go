@@ -1,0 +1,272 @@
+package logs
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lines of a raw log have no times. When they were written stands beside the
+// log, in .tend/<file>.times: entries of 16 bytes, the time in milliseconds
+// since the epoch and the offset of what was written then, both growing, both
+// little endian and append only. There is at most one entry a second, so what
+// stands between two of them was written within a second of the first.
+const (
+	entrySize = 16
+	timesDir  = ".tend"
+	timesEnd  = ".times"
+	oneSecond = int64(time.Second / time.Millisecond)
+)
+
+// entry says that what stands at an offset was written at a time.
+type entry struct {
+	at     int64 // milliseconds since the epoch
+	offset int64
+}
+
+func appendEntry(b []byte, e entry) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.at))
+	return binary.LittleEndian.AppendUint64(b, uint64(e.offset))
+}
+
+func readEntry(b []byte) entry {
+	return entry{int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))}
+}
+
+// timesPath is where the times of a log are, be it compressed or not.
+func timesPath(log string) string {
+	return filepath.Join(filepath.Dir(log), timesDir, plainName(filepath.Base(log))+timesEnd)
+}
+
+// times writes down when a log was written to. What goes wrong with that is
+// logged once and nothing is done about it: the log itself is not touched.
+type times struct {
+	path   string // of the log
+	log    *slog.Logger
+	file   *os.File // nil until it is needed
+	last   entry
+	broken bool
+}
+
+func newTimes(path string, log *slog.Logger) *times { return &times{path: path, log: log} }
+
+// note says that what is written now begins at an offset of the log. Where the
+// offset has shrunk the log was emptied, and where the clock went back nobody
+// can tell what was when: the times begin anew.
+func (t *times) note(now time.Time, offset int64) {
+	if t.broken {
+		return
+	}
+	if t.file == nil {
+		if t.fail(t.open()) {
+			return
+		}
+	}
+	at := now.UnixMilli()
+	anew := offset < t.last.offset || at < t.last.at
+	if !anew && at < t.last.at+oneSecond {
+		return
+	}
+	if anew && t.fail(t.file.Truncate(0)) {
+		return
+	}
+	t.last = entry{at, offset}
+	var b [entrySize]byte
+	_, err := t.file.Write(appendEntry(b[:0], t.last))
+	t.fail(err)
+}
+
+// open goes on behind the last whole entry.
+func (t *times) open() error {
+	path := timesPath(t.path)
+	if err := os.Mkdir(filepath.Dir(path), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	t.file, t.last = file, entry{at: math.MinInt64 / 2}
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if torn := size % entrySize; torn != 0 {
+		size -= torn
+		if err := file.Truncate(size); err != nil {
+			return err
+		}
+	}
+	if size == 0 {
+		return nil
+	}
+	var b [entrySize]byte
+	if _, err := file.ReadAt(b[:], size-entrySize); err != nil {
+		return err
+	}
+	t.last = readEntry(b[:])
+	return nil
+}
+
+func (t *times) fail(err error) bool {
+	if err == nil {
+		return false
+	}
+	t.close()
+	t.broken = true
+	// A log whose directory was moved away is not found by its path either.
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		t.log.Warn("when a log was written to is not kept", "path", t.path, "err", err)
+	}
+	return true
+}
+
+// rename takes the times along to the new name of the log. What is noted next
+// is of a new log at the old name.
+func (t *times) rename(to string) {
+	t.close()
+	// There may be none yet.
+	if err := os.Rename(timesPath(t.path), timesPath(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.fail(err)
+	}
+}
+
+// close has the next note open the times anew, by the path of the log.
+func (t *times) close() {
+	t.broken = false
+	if t.file != nil {
+		_ = t.file.Close() // no entry is worth an error
+		t.file = nil
+	}
+}
+
+// dropTimes removes the times of a log that was removed.
+func dropTimes(log string) {
+	_ = os.Remove(timesPath(log)) // there may be none
+}
+
+// timetable reads the times of a log.
+type timetable struct {
+	file *os.File
+	n    int // entries
+}
+
+// openTimetable opens the times of a log; nil: there are none.
+func openTimetable(log string) *timetable {
+	file, err := os.Open(timesPath(log))
+	if err != nil {
+		return nil
+	}
+	info, err := file.Stat()
+	if err != nil || info.Size() < entrySize {
+		_ = file.Close()
+		return nil
+	}
+	return &timetable{file: file, n: int(info.Size() / entrySize)}
+}
+
+func (t *timetable) close() {
+	if t != nil {
+		_ = t.file.Close()
+	}
+}
+
+// entry is the one of that number. What cannot be read is never reached.
+func (t *timetable) entry(i int) entry {
+	var b [entrySize]byte
+	if _, err := t.file.ReadAt(b[:], int64(i)*entrySize); err != nil {
+		return entry{math.MaxInt64, math.MaxInt64}
+	}
+	return readEntry(b[:])
+}
+
+// after is the number of the first entry later than a time.
+func (t *timetable) after(at int64) int {
+	return sort.Search(t.n, func(i int) bool { return t.entry(i).at > at })
+}
+
+// offsetAt is where what was written since a time begins, at most a second too
+// early. What stands before the first entry is of a time that nobody noted, and
+// so is what follows the last where the log was written to later.
+func (t *timetable) offsetAt(since time.Time) int64 {
+	at := since.UnixMilli()
+	i := t.after(at)
+	if i == 0 {
+		return 0
+	}
+	before := t.entry(i - 1)
+	if i == t.n || at < before.at+oneSecond {
+		return before.offset
+	}
+	return t.entry(i).offset
+}
+
+// endAt is where what was written until a time ends, at most a second too late.
+func (t *timetable) endAt(until time.Time) int64 {
+	i := t.after(until.UnixMilli())
+	if i == t.n {
+		return maxOffset
+	}
+	return t.entry(i).offset
+}
+
+// reaches tells whether the times go back as far as that.
+func (t *timetable) reaches(at time.Time) bool { return t.entry(0).at <= at.UnixMilli() }
+
+// clock tells when a log was written to, at offsets that grow.
+type clock struct {
+	table     *timetable // nil: nobody knows
+	i         int        // of next
+	now, next entry
+}
+
+// newClock tells it from an offset on; without a timetable it knows no time.
+func newClock(t *timetable, offset int64) *clock {
+	c := &clock{table: t}
+	if t == nil {
+		return c
+	}
+	c.i = sort.Search(t.n, func(i int) bool { return t.entry(i).offset > offset })
+	if c.i > 0 {
+		c.now = t.entry(c.i - 1)
+	}
+	c.next = t.entry(c.i)
+	return c
+}
+
+// at is when what stands at an offset was written, to the second; zero: nobody
+// knows.
+func (c *clock) at(offset int64) time.Time {
+	if c.table == nil {
+		return time.Time{}
+	}
+	for c.i < c.table.n && c.next.offset <= offset {
+		c.now = c.next
+		c.i++
+		c.next = c.table.entry(c.i)
+	}
+	if c.now == (entry{}) {
+		return time.Time{}
+	}
+	return time.UnixMilli(c.now.at)
+}
+
+// plainName is the name of a file before it was compressed.
+func plainName(name string) string {
+	for _, end := range []string{endGzip, endZstd} {
+		if plain, ok := strings.CutSuffix(name, end); ok {
+			return plain
+		}
+	}
+	return name
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package logs
+
+import "golang.org/x/sys/unix"
+
+func takePlace(fd, old int) error { return unix.Dup2(fd, old) }

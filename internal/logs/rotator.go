@@ -1,0 +1,214 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// rotator looks after what was put aside of logs: it compresses that, and
+// removes what has expired. It keeps no record, but looks at the directory: a
+// file that is not compressed is to be, a half one is in the way. So it may die
+// at any instruction, and the next one does what was left.
+type rotator struct {
+	log  *slog.Logger
+	wake chan struct{} // one is as good as many: what to do stands in due
+
+	mu    sync.Mutex
+	rules map[string]rotation // of all logs that are written to, by path
+	due   []string            // of those, the ones to look after
+
+	failing map[string]bool // what Run has complained about
+}
+
+// ageEvery is how often the age of what was put aside is looked at, of logs
+// that are not rotated meanwhile.
+const ageEvery = time.Hour
+
+// newRotator makes a rotator that works when it runs.
+func newRotator(log *slog.Logger) *rotator {
+	return &rotator{log: log, wake: make(chan struct{}, 1), rules: map[string]rotation{}, failing: map[string]bool{}}
+}
+
+// tidy has the rotator look after a log: it was put aside, or it came in and
+// nobody knows what was left undone. It does not wait.
+func (t *rotator) tidy(path string, r rotation) {
+	t.mu.Lock()
+	t.rules[path] = r
+	if !slices.Contains(t.due, path) {
+		t.due = append(t.due, path)
+	}
+	t.mu.Unlock()
+	t.awake()
+}
+
+// forget lets go of a log that nothing is written to any more. What was put
+// aside of it stays.
+func (t *rotator) forget(path string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.rules, path)
+}
+
+func (t *rotator) awake() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends, and gives its cause.
+func (t *rotator) Run(ctx context.Context) error {
+	ticker := time.NewTicker(ageEvery)
+	defer ticker.Stop()
+	for {
+		seen := listings{}
+		for _, path := range t.take() {
+			if r, ok := t.rule(path); ok && ctx.Err() == nil {
+				t.note(ctx, path, t.lookAfter(ctx, path, r, seen))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.wake:
+		case <-ticker.C:
+			t.allThatAge()
+		}
+	}
+}
+
+func (t *rotator) take() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	due := t.due
+	t.due = nil
+	return due
+}
+
+// rule is that of a log that is written to.
+func (t *rotator) rule(path string) (rotation, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.rules[path]
+	return r, ok
+}
+
+func (t *rotator) allThatAge() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for path, r := range t.rules {
+		if r.MaxAge > 0 && !slices.Contains(t.due, path) {
+			t.due = append(t.due, path)
+		}
+	}
+}
+
+// note logs what went wrong with a log, once until it goes well again.
+func (t *rotator) note(ctx context.Context, path string, err error) {
+	switch {
+	case ctx.Err() != nil: // it was interrupted
+	case err == nil && t.failing[path]:
+		t.log.Info("rotated logs are looked after again", "path", path)
+		delete(t.failing, path)
+	case err != nil && !t.failing[path]:
+		t.log.Error("rotated logs are left as they are for now", "path", path, "err", err)
+		t.failing[path] = true
+	}
+}
+
+// lookAfter does what is to be done for one log. Each step leaves a directory
+// from which the whole of it can be done again. What came into a directory
+// after it was seen is looked after another time.
+func (t *rotator) lookAfter(ctx context.Context, path string, r rotation, seen listings) error {
+	if r.Off {
+		return nil
+	}
+	parts, leftover, err := aside(path, seen)
+	if err != nil {
+		return err
+	}
+	if err := t.remove(leftover); err != nil {
+		return err
+	}
+	// A file counts for the cap with what it takes once it is compressed.
+	uncapped := r
+	uncapped.TotalCap = 0
+	expired := uncapped.expired(parts, time.Now())
+	if err := t.remove(expired); err != nil {
+		return err
+	}
+	if r.Compress != "" {
+		for _, p := range parts {
+			if p.Compress != "" || slices.Contains(expired, p.Path) {
+				continue
+			}
+			if err = t.compressPart(ctx, r.Compress, p); err != nil {
+				break // the next would fare no better
+			}
+		}
+	}
+	return errors.Join(err, t.enforceCap(path, r))
+}
+
+// enforceCap removes the oldest of all that counts for the cap of a log.
+func (t *rotator) enforceCap(path string, r rotation) error {
+	if r.TotalCap <= 0 {
+		return nil
+	}
+	var all []Part
+	logs := append([]string{path}, r.shared...)
+	slices.Sort(logs)
+	for _, log := range slices.Compact(logs) {
+		parts, err := Rotated(log)
+		if err != nil {
+			return err
+		}
+		for _, p := range parts {
+			// What another log has yet to be compressed counts when it is.
+			if log == path || p.Compress != "" || r.Compress == "" {
+				all = append(all, p)
+			}
+		}
+	}
+	only := rotation{}
+	only.TotalCap = r.TotalCap // the other logs have other rules beside it
+	return t.remove(only.expired(all, time.Now()))
+}
+
+// remove removes files, but for those that are the log of some app, whatever
+// their names look like.
+func (t *rotator) remove(paths []string) error {
+	var problems []error
+	for _, path := range paths {
+		if _, written := t.rule(path); written {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, problem("remove rotated log", path, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// compressPart has a child compress a file beside it, and puts that in its
+// place. A file that went meanwhile is nobody's loss.
+func (t *rotator) compressPart(ctx context.Context, method string, p Part) error {
+	if _, written := t.rule(p.Path); written || !exists(p.Path) {
+		return nil
+	}
+	done := p.Path + endingOf(method)
+	half := done + halfDone
+	if err := compressAside(ctx, method, p.Path); err != nil {
+		return errors.Join(err, t.remove([]string{half}))
+	}
+	if err := os.Rename(half, done); err != nil {
+		return problem("compress log", p.Path, err)
+	}
+	return t.remove([]string{p.Path})
+}
