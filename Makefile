@@ -49,9 +49,10 @@ fuzz:
 bench: build
 	go run ./bench
 
-# Kills daemon and keeper in turn, ROUNDS times, while apps run.
+# Kills daemon and keeper in turn, ROUNDS times, while apps run, and the daemon
+# while apps write as fast as they can.
 chaos:
-	TEND_CHAOS=$(ROUNDS) go test -count=1 -v -timeout 30m -run Chaos ./tests/...
+	TEND_CHAOS=$(ROUNDS) go test -count=1 -v -timeout 60m -run 'Chaos|LogsSurvive' ./tests/...
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin

@@ -17,13 +17,20 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"tend/bench/lines"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/report.md")
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == mortalWord {
-		os.Exit(mortalMain(os.Args[2:]))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case mortalWord:
+			os.Exit(mortalMain(os.Args[2:]))
+		case lines.Word:
+			os.Exit(lines.Main(os.Args[2:]))
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -61,6 +68,7 @@ func TestParse(t *testing.T) {
 		"a size that is no number":   {"-sizes 10,many", `"many"`},
 		"no apps":                    {"-sizes 0", `"0"`},
 		"no rounds":                  {"-rounds 0", "-rounds"},
+		"no lines":                   {"-lines 0", "-lines"},
 		"a word too many":            {"fast", `"fast"`},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
@@ -196,6 +204,27 @@ func TestCPUTimeAgreesWithTheKernelsOtherCount(t *testing.T) {
 	const slack = 10 * time.Millisecond
 	if got < total(before)-slack || got > total(after)+slack {
 		t.Errorf("%v, want between %v and %v", got, total(before), total(after))
+	}
+}
+
+func TestChildrenTimeCountsThoseThatHaveEnded(t *testing.T) {
+	needLinux(t)
+	before, err := childrenTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", "n=0; while [ $n -lt 300000 ]; do n=$((n+1)); done")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := childrenTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	// Other tests may have had children meanwhile.
+	if got := after - before; got < used-20*time.Millisecond || used == 0 {
+		t.Errorf("%v, where a child has used %v", got, used)
 	}
 }
 
@@ -354,6 +383,13 @@ func TestReport(t *testing.T) {
 		r.results.add(row{freshMade.in(slowReload), pair}, who, 11000, 12000)
 		r.results.add(row{freshFailed.in(slowReload), pair}, who, failed, 0)
 	}
+	r.peers.loggers = []manager{&pm2Like{title: tendRaw}, &pm2Like{title: pm2Raw}, &pm2Like{title: pm2Dated}, redirection{}}
+	for who, rate := range map[string]float64{tendRaw: 3e6, pm2Raw: 1.5e6, plainFile: 3.2e6} {
+		r.results.add(row{lineRate.in(inBlocks), 1}, who, rate)
+		r.results.add(row{linesMade.in(inBlocks), 1}, who, 2e6, 2e6)
+		r.results.add(row{linesBroken.in(inBlocks), 1}, who, 0, 0)
+	}
+	r.results.add(row{lineCPU.in(inBlocks), 1}, tendRaw, 0.31)
 	r.results.remarks = []string{"One was late."}
 	r.results.failures = []string{"One failed."}
 	r.machine.began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -168,16 +168,18 @@ func TestReaderGivesUpWhereThereIsNoStream(t *testing.T) {
 }
 
 func TestPromisesAreInTheTables(t *testing.T) {
-	shown := map[row]bool{}
-	for _, s := range sections() {
-		for _, c := range s.columns {
-			shown[row{c.q, s.workers}] = true
+	names := []string{tendRoundRobin, tendShared, tendReuseport, tendRaw, tendDated}
+	for _, chapter := range chapters() {
+		shown := map[row]bool{}
+		for _, s := range chapter.sections {
+			for _, c := range s.columns {
+				shown[row{c.q, s.count}] = true
+			}
 		}
-	}
-	names := []string{tendRoundRobin, tendShared, tendReuseport}
-	for _, p := range promises() {
-		if !shown[p.at] || !slices.Contains(names, p.who) {
-			t.Errorf("%v of %s is in no table", p.at, p.who)
+		for _, p := range chapter.promises {
+			if !shown[p.at] || !slices.Contains(names, p.who) {
+				t.Errorf("%s: %v of %s is in no table", chapter.head, p.at, p.who)
+			}
 		}
 	}
 }

@@ -63,20 +63,6 @@ func (q quantity) plain() quantity {
 	return q
 }
 
-// column is one of a table of cluster mode.
-type column struct {
-	q  quantity
-	of quantity // what it is a part of, if anything
-}
-
-// section is a table of cluster mode with what it says.
-type section struct {
-	head, text string
-	workers    int
-	columns    []column
-	ratios     bool // beside PM2's and Node's figures
-}
-
 // visits are the columns of what visitors got.
 func visits(s situation) []column {
 	return []column{{freshFailed.in(s), freshMade.in(s)}, {keptFailed.in(s), keptMade.in(s)}}
@@ -90,42 +76,53 @@ func brokenColumns(s situation) []column {
 	return append(reloadColumns(s), column{q: told.in(s)}, column{q: oldWorkers.in(s)})
 }
 
-func sections() []section {
+// clusterChapter is the part of the report on cluster mode.
+func clusterChapter() chapter {
+	return chapter{
+		head: "Cluster mode",
+		text: "Apps of Node in cluster mode: tend with each `balance`, PM2, and Node's own `cluster` with a plain primary and each of its policies, " +
+			"in turns. Of failures and requests, the sum of all rounds; of other figures the median.",
+		of: allClusters, counted: "worker", beside: []string{pm2Title, nodeRoundRobin},
+		sections: clusterSections(), promises: clusterPromises(),
+	}
+}
+
+func clusterSections() []section {
 	return []section{
 		{
-			head: "New connections", workers: pair, ratios: true,
+			head: "New connections", count: pair, ratios: true,
 			text: "64 clients, each request on a connection of its own. The client shares the cores with what it measures; others are all programs of this machine that have nothing to do with it. CPU is of one core.",
 			columns: []column{
 				{q: freshRate}, {q: managerCost}, {q: workerCost}, {q: freshClient}, {q: freshOthers},
 			},
 		},
 		{
-			head: "Keep-alive", workers: pair, ratios: true,
+			head: "Keep-alive", count: pair, ratios: true,
 			text:    "64 clients with one connection each.",
 			columns: []column{{q: keptRate}, {q: keptClient}, {q: keptOthers}},
 		},
-		{head: "Reload without load", workers: pair, columns: []column{{q: reloadTime.in(quietReload)}}, ratios: true},
+		{head: "Reload without load", count: pair, columns: []column{{q: reloadTime.in(quietReload)}}, ratios: true},
 		{
-			head: "20 reloads under load", workers: pair, columns: reloadColumns(plainReload),
+			head: "20 reloads under load", count: pair, columns: reloadColumns(plainReload),
 			text: "16 clients that make a connection for each request and 16 with keep-alive, none of which asks twice. Failed of all.",
 		},
 		{
-			head: "20 reloads under load, 5 ms an answer", workers: pair, columns: reloadColumns(slowReload),
+			head: "20 reloads under load, 5 ms an answer", count: pair, columns: reloadColumns(slowReload),
 			text: "The same clients; the app answers after 5 ms.",
 		},
 		{
-			head: "Reload to a version that crashes", workers: pair, columns: brokenColumns(crashingVersion),
+			head: "Reload to a version that crashes", count: pair, columns: brokenColumns(crashingVersion),
 			text: "The same clients and an app that answers after 5 ms. `listen_timeout` is 1 s; counted is until 2 s after the command.",
 		},
-		{head: "Reload to a version that never listens", workers: pair, columns: brokenColumns(silentVersion)},
-		{head: "Reload to a version that listens too late", workers: pair, columns: brokenColumns(lateVersion)},
+		{head: "Reload to a version that never listens", count: pair, columns: brokenColumns(silentVersion)},
+		{head: "Reload to a version that listens too late", count: pair, columns: brokenColumns(lateVersion)},
 		{
-			head: "Daemon killed 20 times under load", workers: pair, columns: append(visits(daemonDeath), column{q: oldWorkers.in(daemonDeath)}),
+			head: "Daemon killed 20 times under load", count: pair, columns: append(visits(daemonDeath), column{q: oldWorkers.in(daemonDeath)}),
 			text: "The same clients. PM2 and Node are not asked: their workers die with the primary. " +
 				"In round robin a connection is lost that the daemon had accepted and not yet handed over.",
 		},
 		{
-			head: "Messages while the daemon is killed 20 times", workers: 1,
+			head: "Messages while the daemon is killed 20 times", count: 1,
 			text: "An app sends numbered messages of 50 bytes to 40 kB by `process.send`, one every 20 ms; a reader of `/v1/events` resumes behind the last one that it got.",
 			columns: []column{
 				{messagesMissing.in(daemonDeath), messagesMade.in(daemonDeath)},
@@ -133,7 +130,7 @@ func sections() []section {
 			},
 		},
 		{
-			head: "Abuse", workers: quartet,
+			head: "Abuse", count: quartet,
 			text: "For 8 s, at the same time: 500 connections a second with garbage and 500 with half a request that stay open, " +
 				"one of 4 workers stopped by SIGSTOP, and an app that sends messages as fast as they are read. " +
 				"200 well-behaved requests a second wait 2 s for an answer: the stopped worker may hold some, but none may fail in any other way.",
@@ -152,15 +149,7 @@ func sections() []section {
 	}
 }
 
-// promise is what tend has to keep in cluster mode.
-type promise struct {
-	at    row
-	who   string
-	bound float64
-	times string // whose figure the bound is a multiple of; "" where it is the figure
-}
-
-func promises() []promise {
+func clusterPromises() []promise {
 	all := []promise{
 		{row{freshRate, pair}, tendRoundRobin, 2, pm2Title},
 		{row{freshRate, pair}, tendRoundRobin, 1.2, nodeRoundRobin},
@@ -198,15 +187,5 @@ func promises() []promise {
 		promise{row{messagesRepeated.in(daemonDeath), 1}, tendRoundRobin, 0, ""})
 	each(memoryPeak.in(abused), quartet, 64<<20, "")
 	each(askedFailed.in(abused), quartet, 0, "")
-	return all
-}
-
-// clusterQuantities are those of all sections, in the order of the report.
-func clusterQuantities() (all []quantity) {
-	for _, s := range sections() {
-		for _, c := range s.columns {
-			all = append(all, c.q)
-		}
-	}
 	return all
 }

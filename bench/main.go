@@ -2,7 +2,8 @@
 // it is compared with: PM2, where npm can install it, and Supervisor, where it
 // is installed. It prints tables in Markdown: the medians with the ratios and
 // tend's targets, how tend's costs grow with the number of apps, what clusters
-// of Node's workers do under load, and the spread of the figures.
+// of Node's workers do under load, what becomes of lines on their way into logs,
+// and the spread of the figures.
 //
 // How it is made fair, and safe:
 //
@@ -23,8 +24,11 @@
 // with Node's own cluster. The client of package load makes the requests: in
 // this process, so that it is one and the same for all.
 //
-// It says nothing about a machine that is busy with something else, and does
-// not measure throughput of logs.
+// For logs, an app of package lines writes numbered lines to tend, PM2 and
+// Supervisor, and by a shell's redirection into the file itself; each line is
+// then looked for in the files.
+//
+// It says nothing about a machine that is busy with something else.
 package main
 
 import (
@@ -40,11 +44,19 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"tend/bench/lines"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == mortalWord {
-		os.Exit(mortalMain(os.Args[2:]))
+	if len(os.Args) > 1 {
+		switch os.Args[1] { // it is also the apps that managers run
+		case mortalWord:
+			os.Exit(mortalMain(os.Args[2:]))
+		case lines.Word:
+			os.Exit(lines.Main(os.Args[2:]))
+		}
 	}
 	// Ctrl-C ends what was started before it ends this program, however often
 	// it is pressed.
@@ -70,6 +82,14 @@ type options struct {
 	pm2          string
 	pm2Thousand  bool
 	out          string
+	scale        scale
+}
+
+// scale is how large what is measured is, beside the number of apps.
+type scale struct {
+	lines   int           // that an app writes as fast as they are taken
+	crowd   time.Duration // how long many apps write at a steady rate
+	history int64         // bytes of logs that were rotated
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -78,13 +98,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.StringVar(&o.tend, "tend", "bin/tend", "the tend to measure, with its other programs beside it")
-	set.StringVar(&only, "only", "", "measure only these, of: "+strings.Join(measurementNames(), ",")+"; cluster stands for all that begin so")
+	set.StringVar(&only, "only", "", "measure only these, of: "+strings.Join(measurementNames(), ",")+"; cluster and logs stand for all that begin so")
 	set.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	set.StringVar(&sizes, "sizes", "10,100,1000", "numbers of apps; of more than 100 for tend alone")
 	set.BoolVar(&o.noPM2, "no-pm2", false, "leave PM2 out")
 	set.BoolVar(&o.noSupervisor, "no-supervisor", false, "leave Supervisor out")
 	set.StringVar(&o.pm2, "pm2", "", "where PM2 is, or is to be installed (default: below the user's cache directory)")
 	set.BoolVar(&o.pm2Thousand, "pm2-1000", false, "let PM2 have up to 1000 apps: minutes a round")
+	set.IntVar(&o.scale.lines, "lines", 2_000_000, "how many lines an app writes as fast as they are taken")
+	set.DurationVar(&o.scale.crowd, "crowd", time.Minute, "how long many apps write at a steady rate")
+	set.Int64Var(&o.scale.history, "history", 1<<30, "how many bytes of rotated logs are looked through")
 	set.StringVar(&o.out, "out", "", "write the report to this file as well")
 	if err := set.Parse(args); err != nil {
 		return o, err
@@ -94,6 +117,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if o.rounds < 1 {
 		return o, fmt.Errorf("read -rounds: %d is less than 1", o.rounds)
+	}
+	if o.scale.lines < 1 || o.scale.crowd < time.Second || o.scale.history < 1<<20 {
+		return o, errors.New("read -lines, -crowd and -history: a line, a second and a megabyte are the least")
 	}
 	var err error
 	if o.sizes, err = parseSizes(sizes); err != nil {

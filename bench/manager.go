@@ -22,6 +22,17 @@ type app struct {
 	workers       int
 	env           map[string]string
 	listenTimeout time.Duration // 0 for the manager's default
+
+	rotation rotation // of its log, for those who rotate
+}
+
+// rotation is the field log_rotate of the ecosystem file. Its zero value leaves
+// it out.
+type rotation struct {
+	Off      bool   `json:"off,omitempty"`
+	MaxSize  string `json:"max_size,omitempty"`
+	Retain   int    `json:"retain,omitempty"`
+	Compress string `json:"compress,omitempty"`
 }
 
 // sleepers are n apps that do nothing until a signal ends them. What a manager
@@ -50,6 +61,9 @@ const (
 	remove  verb = "delete"
 	list    verb = "ls"
 	kill    verb = "kill" // the apps and the manager
+
+	follow     verb = "logs"                // of all apps, until a signal
+	lastMinute verb = "logs of last minute" // and no more
 )
 
 // manager is a process manager as its user has it: a program with commands,
@@ -84,6 +98,8 @@ type pm2Like struct {
 	limit   int
 	environ []string
 	balance string // of apps in cluster mode; "" where it has no choice
+	dated   bool   // each line of a log begins with a time
+	rotates bool   // its logs, without being told
 }
 
 // tendLimit is more apps than -sizes can sensibly ask for.
@@ -97,7 +113,7 @@ func newTend(ctx context.Context, path string) (*pm2Like, error) {
 	}
 	return &pm2Like{
 		title: "tend", release: strings.TrimSpace(string(out)), program: path,
-		homeVar: "TEND_HOME", pidName: "tend.pid", limit: tendLimit,
+		homeVar: "TEND_HOME", pidName: "tend.pid", limit: tendLimit, rotates: true,
 	}, nil
 }
 
@@ -129,6 +145,8 @@ type declaration struct {
 	Balance       string            `json:"balance,omitempty"`
 	Env           map[string]string `json:"env,omitempty"`
 	ListenTimeout int64             `json:"listen_timeout,omitempty"`
+	Time          bool              `json:"time,omitempty"`
+	Rotation      rotation          `json:"log_rotate,omitzero"`
 }
 
 func (m *pm2Like) declare(_ context.Context, h *home, apps []app) error {
@@ -136,7 +154,10 @@ func (m *pm2Like) declare(_ context.Context, h *home, apps []app) error {
 		Apps []declaration `json:"apps"`
 	}{}
 	for _, a := range apps {
-		d := declaration{Name: a.name, Script: a.script, Args: a.args, Interpreter: "none", Mode: "fork"}
+		d := declaration{Name: a.name, Script: a.script, Args: a.args, Interpreter: "none", Mode: "fork", Time: m.dated}
+		if m.rotates {
+			d.Rotation = a.rotation
+		}
 		if a.workers > 0 {
 			d.Interpreter, d.Mode, d.Workers, d.Balance = "", "cluster", a.workers, m.balance
 			d.Env, d.ListenTimeout = a.env, a.listenTimeout.Milliseconds()
@@ -156,6 +177,10 @@ func (m *pm2Like) argv(dir string, v verb) []string {
 		return []string{m.program, "start", m.appsFile(dir)}
 	case restart, reload, remove:
 		return []string{m.program, string(v), "all"}
+	case follow:
+		return []string{m.program, "logs", "--lines", "0"}
+	case lastMinute:
+		return []string{m.program, "logs", "--since", "1m", "--nostream"}
 	case list, kill:
 	}
 	return []string{m.program, string(v)}

@@ -67,6 +67,12 @@ func measurements() []measurement {
 		{name: "cluster-daemon", sizes: only(pair), rounds: 1, of: balances, take: takeDaemonDeaths},
 		{name: "cluster-messages", sizes: only(1), rounds: 1, of: oneTend, take: takeMessages},
 		{name: "cluster-abuse", sizes: only(quartet), rounds: 1, of: reloaders, take: takeAbuse},
+		{name: "logs-blocks", sizes: only(1), rounds: always, of: allLoggers, take: takeBlocks},
+		{name: "logs-singles", sizes: only(1), rounds: always, of: allLoggers, take: takeSingles},
+		{name: "logs-rotating", sizes: only(1), rounds: 3, of: rotators, take: takeRotating},
+		{name: "logs-crowd", sizes: only(crowdSized), rounds: 1, of: crowded, take: takeCrowd},
+		{name: "logs-follow", sizes: only(quietApps), rounds: 3, of: crowded, take: takeFollow},
+		{name: "logs-history", sizes: only(1), rounds: 1, of: tendLogs, take: takeHistory},
 	}
 }
 

@@ -67,7 +67,7 @@ func (c *nodeCluster) argv(dir string, v verb) []string {
 		return []string{c.node, "launch.js"}
 	case kill:
 		return []string{"/bin/sh", "-c", `kill $(cat "$0")`, c.pidFile(dir)}
-	case restart, reload, remove, list:
+	case restart, reload, remove, list, follow, lastMinute:
 	}
 	return []string{"/bin/false"}
 }

@@ -21,6 +21,7 @@ const (
 type peers struct {
 	managers []manager // of any program, tend first
 	clusters []manager // of workers of Node, the balances of tend first
+	loggers  []manager // of lines: all are loggers, the ways of tend first
 }
 
 // Which of them a measurement is about.
@@ -44,6 +45,23 @@ func oneTend(p peers) []manager {
 	return all[:min(1, len(all))]
 }
 
+// crowded are those whose daemon is watched while many apps write.
+func crowded(p peers) []manager {
+	return choose(p.loggers, func(m *pm2Like) bool { return !m.dated })
+}
+
+// rotators are the ways of those who rotate logs, and tendLogs that of tend
+// which keeps the time of each line.
+func rotators(p peers) []manager {
+	return choose(p.loggers, func(m *pm2Like) bool { return m.rotates })
+}
+
+func tendLogs(p peers) []manager {
+	return choose(p.loggers, func(m *pm2Like) bool { return m.rotates && m.dated })
+}
+
+func allLoggers(p peers) []manager { return p.loggers }
+
 func choose(all []manager, which func(*pm2Like) bool) (chosen []manager) {
 	for _, m := range all {
 		if like, ok := m.(*pm2Like); ok && which(like) {
@@ -65,6 +83,7 @@ func peersFor(ctx context.Context, o options, progress io.Writer) (p peers, left
 		return p, nil, fmt.Errorf("%w (`make build` makes it)", err)
 	}
 	p.managers = append(p.managers, tend)
+	p.loggers = rawAndDated(tend, tendRaw, tendDated)
 	for _, b := range []struct{ title, balance string }{
 		{tendRoundRobin, "round-robin"}, {tendShared, "shared"}, {tendReuseport, "reuseport"},
 	} {
@@ -76,6 +95,7 @@ func peersFor(ctx context.Context, o options, progress io.Writer) (p peers, left
 		switch pm2, err := newPM2(ctx, o.pm2, o.pm2Thousand, progress); {
 		case err == nil:
 			p.managers, p.clusters = append(p.managers, pm2), append(p.clusters, pm2)
+			p.loggers = append(p.loggers, rawAndDated(pm2, pm2Raw, pm2Dated)...)
 		case ctx.Err() != nil:
 			return p, nil, ctx.Err()
 		default:
@@ -85,11 +105,12 @@ func peersFor(ctx context.Context, o options, progress io.Writer) (p peers, left
 	if !o.noSupervisor {
 		switch supervisor, err := newSupervisor(ctx); {
 		case err == nil:
-			p.managers = append(p.managers, supervisor)
+			p.managers, p.loggers = append(p.managers, supervisor), append(p.loggers, supervisor)
 		default:
 			leftOut = append(leftOut, fmt.Sprintf("Supervisor is left out: %v.", err))
 		}
 	}
+	p.loggers = append(p.loggers, redirection{})
 	switch clusters, err := newNodeClusters(ctx); {
 	case err == nil:
 		p.clusters = append(p.clusters, clusters...)

@@ -78,6 +78,26 @@ func statusBytes(pid int, field string) (float64, error) {
 	return 0, fmt.Errorf("read the memory of process %d: it has no %s", pid, field)
 }
 
+// childrenTime is what the children of a process have used that it has waited
+// for, to a hundredth of a second: cutime + cstime of proc_pid_stat(5).
+func childrenTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name in parentheses may hold anything; the state is behind it.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	var sum int
+	for _, at := range []int{13, 14} {
+		ticks, err := strconv.Atoi(fields[at])
+		if err != nil {
+			return 0, fmt.Errorf("read the CPU time of the children of %d: %w", pid, err)
+		}
+		sum += ticks
+	}
+	return time.Duration(sum) * 10 * time.Millisecond, nil
+}
+
 // machineTime is what all processes of this machine have used together, to a
 // hundredth of a second: the first line of proc_stat(5).
 func machineTime() (time.Duration, error) {

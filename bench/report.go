@@ -32,6 +32,9 @@ func thisMachine() machine {
 	return m
 }
 
+// chapters are the parts of the report with tables of their own.
+func chapters() []chapter { return []chapter{clusterChapter(), logChapter()} }
+
 // report is what was found, in Markdown.
 func (r *runner) report() string {
 	var b strings.Builder
@@ -49,7 +52,9 @@ func (r *runner) report() string {
 		b.WriteString("\n## Spread\n\n")
 		b.WriteString(table(r.spread(quantities(), r.peers.managers, 1)))
 	}
-	b.WriteString(r.cluster())
+	for _, c := range chapters() {
+		b.WriteString(r.chapter(c))
+	}
 	for _, part := range []struct {
 		head  string
 		lines []string

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// quantity is what a value says something about: here, or in
-// clusterquantity.go. Times are in seconds, memory is in bytes, CPU in percent
+// quantity is what a value says something about: here, in clusterquantity.go or
+// in logquantity.go. Times are in seconds, memory is in bytes, CPU in percent
 // of one core.
 type quantity string
 
@@ -88,15 +88,15 @@ func (q quantity) trait() trait {
 	switch q.plain() {
 	case daemonSurvivors, daemonKept, keeperSurvivors, keeperKept, oldWorkers, told:
 		return trait{whole, true, slices.Min[[]float64]}
-	case freshRate, keptRate, askedRate:
+	case freshRate, keptRate, askedRate, lineRate:
 		return trait{whole, true, median}
-	case freshMade, keptMade, messagesMade, askedMade, badMade, floodTaken:
+	case freshMade, keptMade, messagesMade, askedMade, badMade, floodTaken, linesMade:
 		return trait{whole, true, sum}
-	case freshFailed, keptFailed, messagesMissing, messagesRepeated, askedHeld, askedFailed:
+	case freshFailed, keptFailed, messagesMissing, messagesRepeated, askedHeld, askedFailed, linesLost, linesBroken, linesRepeated:
 		return trait{whole, false, sum}
-	case memory, memoryBefore, memoryPeak, memoryAfter:
+	case memory, memoryBefore, memoryPeak, memoryAfter, crowdMemory, crowdDrift:
 		return trait{bulk, false, median}
-	case cpu, freshClient, keptClient, freshOthers, keptOthers:
+	case cpu, freshClient, keptClient, freshOthers, keptOthers, crowdCPU, followCPU:
 		return trait{percent, false, median}
 	default:
 		return trait{span, false, median}

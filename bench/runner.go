@@ -58,7 +58,7 @@ func (r *runner) round(ctx context.Context, m measurement, n, round int) error {
 		if n > who.most() {
 			continue
 		}
-		t := &turn{apps: n, who: who.name(), results: r.results}
+		t := &turn{apps: n, who: who.name(), scale: r.options.scale, results: r.results}
 		err := t.take(ctx, who, m)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -78,6 +78,7 @@ type turn struct {
 	*home
 	apps    int
 	who     string
+	scale   scale
 	results *results
 	said    []string // for the progress
 }

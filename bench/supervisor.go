@@ -44,17 +44,17 @@ func (s *supervisor) version() string           { return s.release }
 func (s *supervisor) most() int                 { return supervisorLimit }
 func (s *supervisor) env(string) []string       { return nil }
 func (s *supervisor) pidFile(dir string) string { return filepath.Join(dir, "supervisord.pid") }
+func (s *supervisor) logs(dir string) string    { return filepath.Join(dir, "logs") }
 func (s *supervisor) config(dir string) string  { return filepath.Join(dir, "supervisord.conf") }
 func (s *supervisor) ctl(dir string, words ...string) []string {
 	return append([]string{s.control, "-c", s.config(dir)}, words...)
 }
 
 func (s *supervisor) boot(ctx context.Context, h *home) error {
-	logs := filepath.Join(h.dir, "logs")
-	if err := os.Mkdir(logs, 0o700); err != nil {
+	if err := os.Mkdir(s.logs(h.dir), 0o700); err != nil {
 		return err
 	}
-	text := strings.NewReplacer("DIR", h.dir, "LOGS", logs, "PIDFILE", s.pidFile(h.dir)).Replace(`
+	text := strings.NewReplacer("DIR", h.dir, "LOGS", s.logs(h.dir), "PIDFILE", s.pidFile(h.dir)).Replace(`
 [unix_http_server]
 file=DIR/supervisor.sock
 [supervisord]
@@ -87,8 +87,10 @@ func (s *supervisor) declare(ctx context.Context, h *home, apps []app) error {
 	for _, a := range apps {
 		// With startsecs=0 an app counts as started once it was spawned, as it
 		// does for tend and PM2; by default Supervisor watches it for a second.
-		fmt.Fprintf(&text, "[program:%s]\ncommand=%s\nautostart=false\nautorestart=true\nstartsecs=0\nstopsignal=INT\n",
-			a.name, strings.Join(append([]string{a.script}, a.args...), " "))
+		// Its logs are not cut off at 50 MB, for PM2's are not either.
+		fmt.Fprintf(&text, "[program:%s]\ncommand=%s\nautostart=false\nautorestart=true\nstartsecs=0\nstopsignal=INT\n"+
+			"stdout_logfile=%s\nstdout_logfile_maxbytes=0\n",
+			a.name, strings.Join(append([]string{a.script}, a.args...), " "), s.logFile(h.dir, a.name))
 	}
 	if err := os.WriteFile(filepath.Join(h.dir, "apps.conf"), text.Bytes(), 0o600); err != nil {
 		return err
@@ -105,7 +107,7 @@ func (s *supervisor) argv(dir string, v verb) []string {
 		return s.ctl(dir, "stop", "all")
 	case kill:
 		return s.ctl(dir, "shutdown")
-	case reload, list: // it knows no reload
+	case reload, list, follow, lastMinute: // it knows no reload, and follows one app at a time
 	}
 	return s.ctl(dir, "status")
 }

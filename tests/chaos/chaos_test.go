@@ -17,12 +17,18 @@ import (
 	"time"
 
 	"tend/api"
+	"tend/bench/lines"
 	"tend/client"
 	"tend/internal/home"
 	"tend/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == lines.Word {
+		os.Exit(lines.Main(os.Args[2:])) // an app of these tests
+	}
+	testkit.Main(m)
+}
 
 // world is a home with a manager.
 type world struct {
