@@ -227,11 +227,12 @@ func (c *Collector) Run(ctx context.Context) error {
 			return fmt.Errorf("collect output: %w", err)
 		}
 		l.moved = 0
+		served := ready
 		if l.awaits() {
-			ready = nil
+			served = nil
 			l.pipes.rest()
 		}
-		for _, fd := range ready {
+		for _, fd := range served {
 			l.obey()
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -244,6 +245,21 @@ func (c *Collector) Run(ctx context.Context) error {
 		l.tryStalled(time.Now())
 		if len(ready) > 0 && l.moved < len(ready)*blockSize/2 {
 			l.pipes.rest()
+		}
+		l.again(ready)
+	}
+}
+
+// again waits for pipes that were ready, and whose streams go on.
+func (l *loop) again(ready []int) {
+	for _, fd := range ready {
+		s := l.streams[fd]
+		if s == nil || s.stalled() {
+			continue
+		}
+		if err := l.pipes.again(fd); err != nil {
+			l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
+			l.drop(s)
 		}
 	}
 }

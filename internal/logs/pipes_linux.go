@@ -32,8 +32,16 @@ func newPipes() (*pipes, error) {
 	return &pipes{Set: set, null: null}, nil
 }
 
+// A pipe that was ready is not waited for before again: each write to it would
+// otherwise wake whoever waits for the runtime, also while the pipe is being
+// emptied.
+const onceReadable = unix.EPOLLIN | unix.EPOLLONESHOT
+
 // add begins to wait for a pipe.
-func (p *pipes) add(fd int) error { return p.Add(fd, unix.EPOLLIN) }
+func (p *pipes) add(fd int) error { return p.Add(fd, onceReadable) }
+
+// again waits for a pipe that was ready.
+func (p *pipes) again(fd int) error { return p.Change(fd, onceReadable) }
 
 // remove ends the wait for a pipe.
 func (p *pipes) remove(fd int) { p.Remove(fd) }
