@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -161,6 +162,19 @@ func (c *Check) Tally(stream int, made uint64) Tally {
 // Files are a log and those that were rotated from it, the oldest first, as
 // their names tell. What is being compressed is there once.
 func Files(log string) ([]string, error) {
+	// A directory that changes while it is listed may hide a file under its old
+	// name and its new one: what is found twice has stood still.
+	var last []string
+	for {
+		files, err := list(log)
+		if err != nil || slices.Equal(files, last) {
+			return files, err
+		}
+		last = files
+	}
+}
+
+func list(log string) ([]string, error) {
 	ext := filepath.Ext(log)
 	found, err := filepath.Glob(strings.TrimSuffix(log, ext) + "__*" + ext + "*")
 	if err != nil {
@@ -203,9 +217,14 @@ func (c *Check) readFile(path string) error {
 	return c.Read(f)
 }
 
-// Open opens one of Files for reading, also where it is compressed.
+// Open opens one of Files for reading, also where it is compressed, be it since
+// it was listed: the copy has its name before the original goes.
 func Open(path string) (io.ReadCloser, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Ext(path) != packed {
+		path += packed
+		f, err = os.Open(path)
+	}
 	if err != nil || filepath.Ext(path) != packed {
 		return f, err
 	}

@@ -3,6 +3,8 @@ package lines
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,6 +151,27 @@ func TestALogIsReadWithWhatWasRotated(t *testing.T) {
 	}
 	if diff := cmp.Diff(Tally{Whole: 6}, c.Tally(1, 6)); diff != "" {
 		t.Errorf("(-want +got):\n%s%q", diff, c.Seen)
+	}
+}
+
+func TestWhatIsCompressedAfterItWasListedIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "api-out__2026-01-02_03-04-05.log")
+	f, err := os.Create(path + packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := gzip.NewWriter(f)
+	_, err = w.Write([]byte(text("", 1)))
+	if err := errors.Join(err, w.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); string(got) != text("", 1) {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 
