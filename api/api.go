@@ -156,20 +156,18 @@ type Log struct {
 }
 
 // Rotation says when a log file is put aside under another name, and how long
-// such files are kept. What is 0 or empty leaves it to the home's rotation, or
-// to what is built in; a negative number is no limit, and "none" for a text
-// none of that.
+// such files are kept. It is complete: what is 0 or empty is no limit.
 type Rotation struct {
 	Off      bool   `json:"off,omitempty"`
 	MaxSize  int64  `json:"max_size_bytes,omitempty"`
 	Interval string `json:"interval,omitempty"` // a cron pattern, in the daemon's time zone
-	// Retain is how many rotated files are kept of each log, MaxAge for how long
-	// after their last line, TotalCap how much all of those of one instance may
-	// hold.
+	// Retain is how many rotated files are kept of each log (-1: all), MaxAge for
+	// how long after their last line, TotalCap how much all of those of one
+	// instance may hold.
 	Retain   int   `json:"retain,omitempty"`
 	MaxAge   int64 `json:"max_age_ms,omitempty"`
 	TotalCap int64 `json:"total_cap_bytes,omitempty"`
-	// Compress is "gzip", "zstd" or "none".
+	// Compress is "gzip", "zstd" or "" for none.
 	Compress string `json:"compress,omitempty"`
 	// DateFormat (day.js tokens, of numbers only) is the date in the name of a
 	// rotated file, as pm2-logrotate writes it: YYYY-MM-DD_HH-mm-ss.

@@ -11,6 +11,7 @@ import (
 
 	"tend/api"
 	"tend/internal/errs"
+	"tend/internal/rotation"
 )
 
 // maxInstances bounds what a slip of the finger can start.
@@ -120,7 +121,7 @@ func checkLog(l *api.Log) (all []error) {
 		bad("log_date_format: %q holds a line break, and would break every line", l.Date)
 	}
 	if l.Rotation != nil {
-		if err := CheckRotation(l.Rotation); err != nil {
+		if err := rotation.Check(l.Rotation); err != nil {
 			bad("log_rotate: %w", err)
 		}
 	}

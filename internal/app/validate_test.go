@@ -10,6 +10,7 @@ import (
 
 	"tend/api"
 	"tend/internal/errs"
+	"tend/internal/rotation"
 )
 
 func sound() *api.Spec {
@@ -84,7 +85,7 @@ func TestValidate(t *testing.T) {
 		"logs of xml":         {func(s *api.Spec) { s.Log.Type = "xml" }, `log_type: "xml" is neither raw nor json`},
 		"a date of two lines": {func(s *api.Spec) { s.Log.Date = "HH\nmm" }, `log_date_format: "HH\nmm" holds a line break, and would break every line`},
 		"a rate below 0":      {func(s *api.Spec) { s.Log.RateLimit = -1 }, "log_rate_limit: -1 is negative"},
-		"a rotation":          {func(s *api.Spec) { r := DefaultRotation(); s.Log.Rotation = &r }, ""},
+		"a rotation":          {func(s *api.Spec) { r := rotation.Default(); s.Log.Rotation = &r }, ""},
 		"a rotation with a fault": {
 			func(s *api.Spec) { s.Log.Rotation = &api.Rotation{Compress: "bzip2"} },
 			`log_rotate: compress: "bzip2" is neither gzip nor zstd`,

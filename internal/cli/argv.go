@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ const (
 	oneValue
 	anyValue       // the next word, unless it looks like an option
 	optionalNumber // the next word, if it is a number
+	optionalTime   // the next word, if it is how to write a time
 )
 
 // normalise makes of args what pflag reads as PM2 reads args, and what came
@@ -50,7 +52,8 @@ func normalise(args []string, arityOf func(command, option string) arity) (words
 		switch {
 		case takes == oneValue && next != "" && next != "--",
 			takes == anyValue && next != "" && !isOption(next),
-			takes == optionalNumber && isNumber(next):
+			takes == optionalNumber && isNumber(next),
+			takes == optionalTime && isTimeFormat(next):
 			if takes == anyValue {
 				eaten = len(options)
 			}
@@ -104,6 +107,13 @@ func isNumber(arg string) bool {
 	return err == nil
 }
 
+// isTimeFormat tells the day.js format of a time from the name of an app.
+func isTimeFormat(arg string) bool {
+	return arg == "X" || arg == "x" || slices.ContainsFunc([]string{"YY", "MM", "DD", "HH", "h:mm", "mm:ss"}, func(token string) bool {
+		return strings.Contains(arg, token)
+	})
+}
+
 // arities reads what options take from the grammar itself. Options of one
 // letter are looked up as such.
 func arities(root *cobra.Command) func(command, option string) arity {
@@ -125,6 +135,8 @@ func arities(root *cobra.Command) func(command, option string) arity {
 				return oneValue
 			case f.Name == "max-restarts":
 				return optionalNumber
+			case f.Name == "timestamp":
+				return optionalTime
 			default:
 				return anyValue
 			}

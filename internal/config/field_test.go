@@ -12,6 +12,7 @@ import (
 	"tend/api"
 	"tend/internal/app"
 	"tend/internal/errs"
+	"tend/internal/rotation"
 )
 
 // resolved is f, with a script, as a Spec.
@@ -31,7 +32,7 @@ func resolved(t *testing.T, c Context, f Fields, o Options) (api.Spec, []string)
 // rotated is a rotation of the app's own, over that of the home.
 func rotated(change func(r *api.Rotation)) func(s *api.Spec) {
 	return func(s *api.Spec) {
-		r := app.DefaultRotation()
+		r := rotation.Default()
 		r.Off = false
 		change(&r)
 		s.Log.Rotation = &r

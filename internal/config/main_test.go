@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"tend/internal/app"
 	"tend/internal/errs"
+	"tend/internal/rotation"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,7 +29,7 @@ func world(t *testing.T, files map[string]string) Context {
 	c := Context{
 		Cwd: dir, Home: filepath.Join(dir, "home"), Username: "ann", UID: 1000, CPUs: 4,
 		Env:      map[string]string{"PATH": filepath.Join(dir, "bin")},
-		Rotation: app.DefaultRotation(),
+		Rotation: rotation.Default(),
 		limit:    20 * time.Second, // enough for node on a busy machine
 	}
 	for _, p := range []string{"bash", "sh", "node", "python3", "ruby"} {

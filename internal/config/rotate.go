@@ -9,13 +9,13 @@ import (
 	"strings"
 
 	"tend/api"
-	"tend/internal/app"
+	"tend/internal/rotation"
 )
 
 // rotating is what an app says of the rotation of its logs: in log_rotate, and
 // in fields of their own.
 type rotating struct {
-	// texts are the fields of log_rotate by name, as app.SetRotation reads them.
+	// texts are the fields of log_rotate by name, as rotation.Set reads them.
 	texts map[string]string
 	given bool
 }
@@ -52,7 +52,7 @@ func rotationField(key string) (field string, known bool) {
 	if key == "rotateInterval" {
 		return "interval", true
 	}
-	for _, field := range app.RotationFields() {
+	for _, field := range rotation.Fields() {
 		if key == field || key == camel(field) {
 			return field, true
 		}
@@ -61,10 +61,10 @@ func rotationField(key string) (field string, known bool) {
 }
 
 func unknownRotation(key string) error {
-	if guess := similar(strings.ToLower(key), app.RotationFields()); guess != "" {
+	if guess := similar(strings.ToLower(key), rotation.Fields()); guess != "" {
 		return fmt.Errorf("unknown field %q; did you mean %q?", key, guess)
 	}
-	return fmt.Errorf("unknown field %q, it may hold %s", key, strings.Join(app.RotationFields(), ", "))
+	return fmt.Errorf("unknown field %q, it may hold %s", key, strings.Join(rotation.Fields(), ", "))
 }
 
 // rotates is the setter of what stands beside log_rotate for one of its fields.
@@ -80,7 +80,7 @@ func (r *rotating) read(field string, v any) error {
 	}
 	if err == nil {
 		var scratch api.Rotation
-		err = app.SetRotation(&scratch, field, text)
+		err = rotation.Set(&scratch, field, text)
 	}
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (r *rotating) rotation(home api.Rotation) *api.Rotation {
 	out := home
 	out.Off = false
 	for field, text := range r.texts {
-		_ = app.SetRotation(&out, field, text) // it went well before
+		_ = rotation.Set(&out, field, text) // it went well before
 	}
 	if out.Off {
 		return &api.Rotation{Off: true}

@@ -18,12 +18,22 @@ const most = 128
 // Set is a set of descriptors that are waited for. Interrupt may be called by
 // anybody, everything else by one goroutine.
 type Set struct {
-	file   *os.File
-	conn   syscall.RawConn
-	poll   func(fd uintptr) bool // kept, as a closure for each wait would be an allocation
+	file *os.File
+	conn syscall.RawConn
+	// Kept, as a closure for each call would be an allocation.
+	poll   func(epoll uintptr) bool
+	ctl    func(epoll uintptr)
+	call   control
 	events [most]unix.EpollEvent
 	ready  []unix.EpollEvent
 	err    error
+}
+
+// control is a call of epoll_ctl(2).
+type control struct {
+	op    int
+	event unix.EpollEvent
+	err   error
 }
 
 // New makes an empty set.
@@ -42,9 +52,12 @@ func New() (*Set, error) {
 		_ = s.file.Close()
 		return nil, err
 	}
-	s.poll = func(fd uintptr) bool {
+	s.ctl = func(epoll uintptr) {
+		s.call.err = unix.EpollCtl(int(epoll), s.call.op, int(s.call.event.Fd), &s.call.event)
+	}
+	s.poll = func(epoll uintptr) bool {
 		var n int
-		n, s.err = unix.EpollWait(int(fd), s.events[:], 0)
+		n, s.err = unix.EpollWait(int(epoll), s.events[:], 0)
 		if errors.Is(s.err, unix.EINTR) {
 			n, s.err = 0, nil
 		}
@@ -58,26 +71,23 @@ func New() (*Set, error) {
 func (s *Set) Close() error { return s.file.Close() }
 
 // Add begins to wait for the events of fd (epoll_ctl(2)).
-func (s *Set) Add(fd int, events uint32) error {
-	return s.control(unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
-}
+func (s *Set) Add(fd int, events uint32) error { return s.control(unix.EPOLL_CTL_ADD, fd, events) }
 
-// Change waits for other events of fd.
-func (s *Set) Change(fd int, events uint32) error {
-	return s.control(unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
-}
+// Change waits for other events of fd, or for the same ones again after an
+// EPOLLONESHOT.
+func (s *Set) Change(fd int, events uint32) error { return s.control(unix.EPOLL_CTL_MOD, fd, events) }
 
 // Remove ends the wait for fd.
 func (s *Set) Remove(fd int) {
-	_ = s.control(unix.EPOLL_CTL_DEL, fd, nil) // it is there, or it is no matter
+	_ = s.control(unix.EPOLL_CTL_DEL, fd, 0) // it is there, or it is no matter
 }
 
-func (s *Set) control(op, fd int, event *unix.EpollEvent) error {
-	var err error
-	if cerr := s.conn.Control(func(epoll uintptr) { err = unix.EpollCtl(int(epoll), op, fd, event) }); cerr != nil {
-		return cerr
+func (s *Set) control(op, fd int, events uint32) error {
+	s.call = control{op: op, event: unix.EpollEvent{Events: events, Fd: int32(fd)}}
+	if err := s.conn.Control(s.ctl); err != nil {
+		return err
 	}
-	return os.NewSyscallError("epoll_ctl", err)
+	return os.NewSyscallError("epoll_ctl", s.call.err)
 }
 
 // Until sets the time at which the next Wait ends at the latest; zero: never.

@@ -243,6 +243,7 @@ func (c *Collector) Run(ctx context.Context) error {
 			}
 		}
 		l.tryStalled(time.Now())
+		l.tellDropped(time.Now())
 		if len(ready) > 0 && l.moved < len(ready)*blockSize/2 {
 			l.pipes.rest()
 		}
@@ -281,7 +282,8 @@ type loop struct {
 	files   map[string]*file // by path
 	// stalled are the streams that wait for a file to work again.
 	stalled []*stream
-	moved   int // bytes in this round
+	owing   []*stream // that dropped lines
+	moved   int       // bytes in this round
 	// left is the key of the stream whose block a daemon before us had in hand:
 	// until it is done nothing else can be.
 	left      string
@@ -301,6 +303,7 @@ type stream struct {
 	// the pipe fills up and the app waits.
 	pause time.Duration // until the next try; 0: the stream is not stalled
 	retry time.Time
+	owed  time.Time // when it is said how many lines were dropped; zero: none were
 }
 
 func (s *stream) stalled() bool { return s.pause > 0 }
@@ -331,7 +334,7 @@ func (l *loop) add(s Stream, files []*file) {
 		st.outs = append(st.outs, out{file: f})
 	}
 	for _, o := range st.outs {
-		l.govern(o.file, s.Rotation)
+		l.govern(o.file, s.Rotation, s.Beside)
 	}
 	st.framed = st.framed || st.shaper != nil
 	l.byKey[s.Key] = st
@@ -481,13 +484,20 @@ func (l *loop) tryStalled(at time.Time) {
 	}
 }
 
-// nextTry is when the first of the stalled streams gets its try, zero if none
-// is.
+// nextTry is when something is to be done though nothing was written: the first
+// of the stalled streams gets its try, or lines that were dropped are told of.
+// Zero: there is nothing.
 func (l *loop) nextTry() (first time.Time) {
-	for _, s := range l.stalled {
-		if first.IsZero() || s.retry.Before(first) {
-			first = s.retry
+	sooner := func(t time.Time) {
+		if first.IsZero() || t.Before(first) {
+			first = t
 		}
+	}
+	for _, s := range l.stalled {
+		sooner(s.retry)
+	}
+	for _, s := range l.owing {
+		sooner(s.owed)
 	}
 	return first
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/internal/errs"
+	"tend/internal/rotation"
 )
 
 // CompressCommand is the argument that makes the daemon's program the child
@@ -56,7 +57,8 @@ func compressFile(method, path string) error {
 	if !info.Mode().IsRegular() {
 		return errors.New("it is no plain file")
 	}
-	dst, err := os.OpenFile(path+endingOf(method)+halfDone, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	_, half := packed(path, method)
+	dst, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -65,6 +67,13 @@ func compressFile(method, path string) error {
 		err = alike(dst, info)
 	}
 	return errors.Join(err, dst.Close())
+}
+
+// packed are the names of a file that is compressed, and of one that is not
+// whole yet.
+func packed(path, method string) (done, half string) {
+	ending, _ := rotation.Ending(method)
+	return path + ending, path + ending + rotation.HalfEnding
 }
 
 // squeeze writes all of src to dst, compressed.
@@ -81,9 +90,9 @@ func squeeze(dst io.Writer, src io.Reader, method string) error {
 
 func compressor(dst io.Writer, method string) (io.WriteCloser, error) {
 	switch method {
-	case methodGzip:
+	case "gzip":
 		return gzip.NewWriterLevel(dst, gzip.DefaultCompression)
-	case methodZstd:
+	case "zstd":
 		const window = 1 << 20 // logs repeat themselves soon, and memory is dearer than the rest
 		return zstd.NewWriter(dst, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window))
 	}

@@ -92,6 +92,7 @@ func (l *loop) put(s *stream, block []byte, parked bool) error {
 		return l.fail(s, block, parked, err)
 	}
 	l.settle(s)
+	l.owe(s)
 	l.rotateDue(s, time.Now())
 	return nil
 }
@@ -265,12 +266,53 @@ func (l *loop) last(s *stream) {
 	if len(text) == 0 {
 		return
 	}
-	l.slate.setKey(s.Key)
-	l.slate.setHalf(s.rest.prepare(nil, false), false)
-	if err := l.write(s, text); err != nil {
+	if err := l.say(s, text, nil, false); err != nil {
 		l.c.log.Error("the last line of an app is lost, its file does not work", "stream", s.Key, "err", err)
+	}
+}
+
+// say writes what comes out of no block: it is written when it is, and a daemon
+// that dies over it leaves it to the next one to say it again.
+func (l *loop) say(s *stream, text, tail []byte, mid bool) error {
+	l.slate.setKey(s.Key)
+	l.slate.setSize(0) // there is no block to be written anew
+	l.slate.setHalf(s.rest.prepare(tail, mid), false)
+	if err := l.write(s, text); err != nil {
 		l.slate.enter(phaseIdle)
-		return
+		return err
 	}
 	l.settle(s)
+	return nil
+}
+
+// noteAfter is how long a line about dropped lines waits for one that passes.
+const noteAfter = time.Second
+
+// owe remembers streams that drop lines, so that somebody says so also while
+// nothing passes.
+func (l *loop) owe(s *stream) {
+	if s.shaper == nil || !s.shaper.dropping() || !s.owed.IsZero() {
+		return
+	}
+	s.owed = time.Now().Add(noteAfter)
+	l.owing = append(l.owing, s)
+}
+
+// tellDropped says of the streams that are due at a time how many lines were
+// dropped.
+func (l *loop) tellDropped(at time.Time) {
+	l.owing = slices.DeleteFunc(l.owing, func(s *stream) bool {
+		if l.left != "" || s.owed.After(at) {
+			return false
+		}
+		s.owed = time.Time{}
+		if l.byKey[s.Key] != s || !s.shaper.dropping() {
+			return true // it has ended, or has said so itself
+		}
+		if len(s.rest.parked()) == 0 && l.say(s, s.shaper.note(at), s.rest.tail, s.rest.mid) == nil {
+			return true
+		}
+		s.owed = at.Add(noteAfter)
+		return false
+	})
 }

@@ -237,7 +237,7 @@ func written(t *testing.T, path string) []byte {
 			return nil
 		}
 		var r io.Reader = f
-		if p.Compress == methodGzip {
+		if p.Method == "gzip" {
 			if r, err = gzip.NewReader(f); err != nil {
 				t.Fatal(err)
 			}

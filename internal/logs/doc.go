@@ -1,17 +1,22 @@
-// Package logs moves the output of apps into files and reads those files back
-// for people.
+// Package logs moves the output of apps into files, puts those files aside when
+// they have grown, and reads all of them for people.
 //
 // The daemon has one [Collector] for all apps. It copies each stream of output
-// from its pipe into one or more files, in one goroutine and with one buffer,
-// however many apps there are. Bytes leave the pipe only after they are in the
-// files: a daemon that is killed loses nothing, though the block of at most
-// 64 KiB that it was copying may come twice, and an app whose disk is full
-// waits for it.
+// from its pipe into one or more files, in one goroutine and through one block
+// of memory, however many apps there are. What it has in hand stands on a slate
+// that outlives the daemon (slate_linux.go): one that is killed at any
+// instruction loses nothing and leaves nothing twice, and an app whose disk is
+// full waits for it. A stream whose [Shape] is not the zero value is copied line
+// by line, with a time before each, as JSON, or not beyond a rate; all others
+// go through as they are.
 //
-// [History] reads what was written, also what was put aside since, and a
-// [Follower] goes on from there, without a gap or a repeat. Both only read the
-// files: they need no daemon, and however slow a reader is, no app waits for it.
+// Between two lines a file may be put aside under another name, as package
+// rotation decides. A rotator looks after such files beside the copying: it has
+// a child compress them, and removes what has expired.
 //
-// The package does not know apps: which stream goes where is told to it, and
-// bytes pass unchanged.
+// [History] reads what was written, also what was put aside, and a [Follower]
+// goes on from there, without a gap or a repeat. Both only read the files: they
+// need no daemon, and however slow a reader is, no app waits for it.
+//
+// The package does not know apps: which stream goes where is told to it.
 package logs

@@ -26,10 +26,10 @@ type file struct {
 	mid     bool // what was written last lacks its end
 	times   *times
 
-	said     *api.Rotation // by its stream; nil: nothing
-	rotation rotation
-	until    time.Time // when it is due whatever its size; zero: never
-	turning  bool      // it could not be put aside, which was told
+	said    *api.Rotation // by its stream; nil: nothing
+	care    care
+	until   time.Time // when it is due whatever its size; zero: never
+	turning bool      // it could not be put aside, which was told
 }
 
 // openFile opens a log for appending and creates it where it is missing.

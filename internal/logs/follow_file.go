@@ -458,7 +458,7 @@ func later(list []segment, done segment, end Position) []segment {
 		return list
 	}
 	for i, s := range list {
-		if s.isFile(done.info) || plainName(s.path) == plainName(done.path) {
+		if s.isFile(done.info) || s.plain() == done.plain() {
 			return list[i+1:]
 		}
 	}

@@ -140,7 +140,7 @@ func pack(t testing.TB, path, end string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if end == endGzip {
+	if end == ".gz" {
 		w := gzip.NewWriter(out)
 		_, err = w.Write(text)
 		err = errors.Join(err, w.Close())
@@ -244,7 +244,7 @@ func TestALogThatWasMovedIsFollowedUntilItsWriterOpensTheNext(t *testing.T) {
 
 // A reader that slept through several rotations still gets every line.
 func TestFollowerCatchesUpWithRotations(t *testing.T) {
-	for _, end := range []string{"", endGzip, endZstd} {
+	for _, end := range []string{"", ".gz", ".zst"} {
 		t.Run("as "+end, func(t *testing.T) {
 			path := logIn(t)
 			put(t, path, "start\n")
@@ -349,7 +349,7 @@ func TestEachLineOnce(t *testing.T) {
 		w := &scribe{t: t, path: path}
 		w.write(rapid.IntRange(0, 30).Draw(rt, "before"))
 		for i := range rapid.IntRange(0, 2).Draw(rt, "rotated before") {
-			w.rotate(rapid.SampledFrom([]string{"", endGzip, endZstd}).Draw(rt, "as"))
+			w.rotate(rapid.SampledFrom([]string{"", ".gz", ".zst"}).Draw(rt, "as"))
 			w.write(rapid.IntRange(1, 30).Draw(rt, fmt.Sprint("then ", i)))
 		}
 		f := follower(t, File{Path: path})
@@ -364,7 +364,7 @@ func TestEachLineOnce(t *testing.T) {
 			case 0, 1:
 				w.write(rapid.IntRange(1, 2000).Draw(rt, "lines"))
 			case 2:
-				w.rotate(rapid.SampledFrom([]string{"", endGzip, endZstd}).Draw(rt, "as"))
+				w.rotate(rapid.SampledFrom([]string{"", ".gz", ".zst"}).Draw(rt, "as"))
 			case 3: // emptied; what nobody has read is gone, so all is read first
 				got = append(got, l.start().next(len(w.lines)-len(got))...)
 				if err := os.Truncate(path, 0); err != nil && !os.IsNotExist(err) {

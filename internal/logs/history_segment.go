@@ -8,17 +8,12 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-)
 
-// The ends of the names of compressed logs.
-const (
-	endGzip = ".gz"
-	endZstd = ".zst"
+	"tend/internal/rotation"
 )
 
 // segment is one file of a log: the one that is written to, or one that was put
@@ -30,7 +25,13 @@ type segment struct {
 	file *os.File // the one written to, open; nil: path is opened
 }
 
-func (s segment) compressed() bool { return plainName(s.path) != s.path }
+func (s segment) compressed() bool { return s.plain() != s.path }
+
+// plain is the path that it had before it was compressed.
+func (s segment) plain() string {
+	path, _ := rotation.Unpacked(s.path)
+	return path
+}
 
 // isFile tells whether it is that very file.
 func (s segment) isFile(info os.FileInfo) bool {
@@ -41,7 +42,7 @@ func (s segment) isFile(info os.FileInfo) bool {
 func segmentsOf(path string) ([]segment, error) {
 	list, err := Rotated(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, err
 	}
 	var out []segment
 	for _, r := range list {
@@ -60,8 +61,7 @@ func segmentsOf(path string) ([]segment, error) {
 // again looks for a segment that is gone under the names that it has when it
 // was compressed; without an info there is none.
 func (s segment) again() segment {
-	for _, end := range []string{endGzip, endZstd} {
-		path := plainName(s.path) + end
+	for _, path := range rotation.Packed(s.plain()) {
 		if info, err := os.Stat(path); err == nil {
 			return segment{path: path, last: s.last, info: info}
 		}
@@ -94,14 +94,14 @@ func (s segment) open(offset int64) (io.ReadCloser, error) {
 
 func (s segment) text(file *os.File, offset int64) (io.ReadCloser, error) {
 	var r *unpacked
-	switch {
-	case strings.HasSuffix(s.path, endGzip):
+	switch _, method := rotation.Unpacked(s.path); method {
+	case "gzip":
 		g, err := gzip.NewReader(bufio.NewReaderSize(file, blockSize))
 		if err != nil {
 			return nil, err
 		}
 		r = &unpacked{Reader: g, file: file}
-	case strings.HasSuffix(s.path, endZstd):
+	case "zstd":
 		z, err := zstd.NewReader(file, zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, err

@@ -10,10 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/internal/rotation"
 )
 
 // Lines of a raw log have no times. When they were written stands beside the
@@ -45,7 +46,8 @@ func readEntry(b []byte) entry {
 
 // timesPath is where the times of a log are, be it compressed or not.
 func timesPath(log string) string {
-	return filepath.Join(filepath.Dir(log), timesDir, plainName(filepath.Base(log))+timesEnd)
+	plain, _ := rotation.Unpacked(log)
+	return filepath.Join(filepath.Dir(log), timesDir, filepath.Base(plain)+timesEnd)
 }
 
 // times writes down when a log was written to. What goes wrong with that is
@@ -259,14 +261,4 @@ func (c *clock) at(offset int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(c.now.at)
-}
-
-// plainName is the name of a file before it was compressed.
-func plainName(name string) string {
-	for _, end := range []string{endGzip, endZstd} {
-		if plain, ok := strings.CutSuffix(name, end); ok {
-			return plain
-		}
-	}
-	return name
 }

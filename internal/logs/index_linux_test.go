@@ -67,11 +67,11 @@ func TestTimesAreNoted(t *testing.T) {
 	w.rename(to)
 	w.note(after(1001), 0)
 	check("of the next log", [2]int64{1001, 0})
-	if got := entries(t, to+endGzip); len(got) != 1 || got[0] != [2]int64{1000, 20} {
+	if got := entries(t, to+".gz"); len(got) != 1 || got[0] != [2]int64{1000, 20} {
 		t.Errorf("the old times are %v", got)
 	}
 	w.close()
-	dropTimes(to + endZstd)
+	dropTimes(to + ".zst")
 	if _, err := os.Stat(timesPath(to)); !os.IsNotExist(err) {
 		t.Errorf("the times of a removed log: %v", err)
 	}
@@ -159,7 +159,7 @@ func aged(t testing.TB, now time.Time) string {
 		age  time.Duration
 		end  string
 		text string
-	}{{time.Hour, endZstd, "a1\na2\na3\n"}, {10 * time.Minute, endGzip, "b1\nb2\nb3\n"}, {time.Minute, "", "c1\nc2\nc3\n"}}
+	}{{time.Hour, ".zst", "a1\na2\na3\n"}, {10 * time.Minute, ".gz", "b1\nb2\nb3\n"}, {time.Minute, "", "c1\nc2\nc3\n"}}
 	for i, p := range parts {
 		put(t, path, p.text)
 		w := newTimes(path, slog.New(slog.DiscardHandler))

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tend/api"
+	"tend/internal/rotation"
 )
 
 // writerVar makes this binary an app that writes as many lines as it says to
@@ -49,9 +50,9 @@ const rotatorVar = "TEND_TEST_LOOK_AFTER"
 // lookAfterIt looks after what was put aside of a log, and ends with what came
 // of it.
 func lookAfterIt(path string) {
-	r, err := newRotation(api.Rotation{Compress: os.Getenv("METHOD"), Retain: -1})
+	r, err := rotation.New(api.Rotation{Compress: os.Getenv("METHOD"), Retain: -1})
 	if err == nil {
-		err = newRotator(slog.New(slog.DiscardHandler)).lookAfter(context.Background(), path, r, listings{})
+		err = newRotator(slog.New(slog.DiscardHandler)).lookAfter(context.Background(), path, care{rule: r}, listings{})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/api"
+	"tend/internal/rotation"
 )
 
 // Own is the log that the daemon writes itself. It is put aside while it is
@@ -19,16 +20,14 @@ type Own struct {
 	path string
 	fds  []int // of the file
 	file *os.File
-	rule rotation
+	rule rotation.Rule
 }
 
 // NewOwn makes one of an open file. One that is not at path is none of ours,
 // and only written to.
 func NewOwn(path string, file *os.File) *Own {
-	o := &Own{path: path, file: file, rule: rotation{
-		Rotation: api.Rotation{MaxSize: 10 << 20, Retain: 5},
-		date:     func(t time.Time) string { return t.Format("2006-01-02_15-04-05") },
-	}}
+	o := &Own{path: path, file: file}
+	o.rule, _ = rotation.New(api.Rotation{MaxSize: 10 << 20, Retain: 5}) // nothing to misunderstand
 	named, err := os.Stat(path)
 	if err != nil || !is(file, named) {
 		return o
@@ -65,7 +64,7 @@ func (o *Own) turn(now time.Time) {
 	case err != nil:
 		return
 	case is(o.file, named):
-		if !o.rule.due(named.Size(), time.Time{}, now) || os.Rename(o.path, o.rule.name(o.path, now, exists)) != nil {
+		if !o.rule.Due(named.Size(), time.Time{}, now) || os.Rename(o.path, o.rule.Name(o.path, now, exists)) != nil {
 			return
 		}
 	}
@@ -73,8 +72,8 @@ func (o *Own) turn(now time.Time) {
 		return
 	}
 	parts, _ := Rotated(o.path)
-	for _, path := range o.rule.expired(parts, now) {
-		_ = os.Remove(path)
+	for _, p := range o.rule.Expired(parts, now) {
+		_ = os.Remove(p.Path)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"tend/internal/rotation"
 )
 
 // rotator looks after what was put aside of logs: it compresses that, and
@@ -19,11 +21,18 @@ type rotator struct {
 	log  *slog.Logger
 	wake chan struct{} // one is as good as many: what to do stands in due
 
-	mu    sync.Mutex
-	rules map[string]rotation // of all logs that are written to, by path
-	due   []string            // of those, the ones to look after
+	mu   sync.Mutex
+	care map[string]care // of all logs that are written to, by path
+	due  []string        // of those, the ones to look after
 
 	failing map[string]bool // what Run has complained about
+}
+
+// care is what is done for a log.
+type care struct {
+	rule rotation.Rule
+	// beside are the other logs whose rotated files count for TotalCap as well.
+	beside []string
 }
 
 // ageEvery is how often the age of what was put aside is looked at, of logs
@@ -32,14 +41,14 @@ const ageEvery = time.Hour
 
 // newRotator makes a rotator that works when it runs.
 func newRotator(log *slog.Logger) *rotator {
-	return &rotator{log: log, wake: make(chan struct{}, 1), rules: map[string]rotation{}, failing: map[string]bool{}}
+	return &rotator{log: log, wake: make(chan struct{}, 1), care: map[string]care{}, failing: map[string]bool{}}
 }
 
 // tidy has the rotator look after a log: it was put aside, or it came in and
 // nobody knows what was left undone. It does not wait.
-func (t *rotator) tidy(path string, r rotation) {
+func (t *rotator) tidy(path string, c care) {
 	t.mu.Lock()
-	t.rules[path] = r
+	t.care[path] = c
 	if !slices.Contains(t.due, path) {
 		t.due = append(t.due, path)
 	}
@@ -52,7 +61,7 @@ func (t *rotator) tidy(path string, r rotation) {
 func (t *rotator) forget(path string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.rules, path)
+	delete(t.care, path)
 }
 
 func (t *rotator) awake() {
@@ -69,8 +78,8 @@ func (t *rotator) Run(ctx context.Context) error {
 	for {
 		seen := listings{}
 		for _, path := range t.take() {
-			if r, ok := t.rule(path); ok && ctx.Err() == nil {
-				t.note(ctx, path, t.lookAfter(ctx, path, r, seen))
+			if c, ok := t.of(path); ok && ctx.Err() == nil {
+				t.note(ctx, path, t.lookAfter(ctx, path, c, seen))
 			}
 		}
 		select {
@@ -91,19 +100,19 @@ func (t *rotator) take() []string {
 	return due
 }
 
-// rule is that of a log that is written to.
-func (t *rotator) rule(path string) (rotation, bool) {
+// of is the care for a log that is written to.
+func (t *rotator) of(path string) (care, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r, ok := t.rules[path]
-	return r, ok
+	c, ok := t.care[path]
+	return c, ok
 }
 
 func (t *rotator) allThatAge() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for path, r := range t.rules {
-		if r.MaxAge > 0 && !slices.Contains(t.due, path) {
+	for path, c := range t.care {
+		if c.rule.MaxAge > 0 && !slices.Contains(t.due, path) {
 			t.due = append(t.due, path)
 		}
 	}
@@ -125,7 +134,8 @@ func (t *rotator) note(ctx context.Context, path string, err error) {
 // lookAfter does what is to be done for one log. Each step leaves a directory
 // from which the whole of it can be done again. What came into a directory
 // after it was seen is looked after another time.
-func (t *rotator) lookAfter(ctx context.Context, path string, r rotation, seen listings) error {
+func (t *rotator) lookAfter(ctx context.Context, path string, c care, seen listings) error {
+	r := c.rule
 	if r.Off {
 		return nil
 	}
@@ -139,13 +149,13 @@ func (t *rotator) lookAfter(ctx context.Context, path string, r rotation, seen l
 	// A file counts for the cap with what it takes once it is compressed.
 	uncapped := r
 	uncapped.TotalCap = 0
-	expired := uncapped.expired(parts, time.Now())
+	expired := uncapped.Expired(parts, time.Now())
 	if err := t.remove(expired); err != nil {
 		return err
 	}
 	if r.Compress != "" {
 		for _, p := range parts {
-			if p.Compress != "" || slices.Contains(expired, p.Path) {
+			if p.Method != "" || slices.Contains(expired, p) {
 				continue
 			}
 			if err = t.compressPart(ctx, r.Compress, p); err != nil {
@@ -153,16 +163,16 @@ func (t *rotator) lookAfter(ctx context.Context, path string, r rotation, seen l
 			}
 		}
 	}
-	return errors.Join(err, t.enforceCap(path, r))
+	return errors.Join(err, t.enforceCap(path, c))
 }
 
 // enforceCap removes the oldest of all that counts for the cap of a log.
-func (t *rotator) enforceCap(path string, r rotation) error {
-	if r.TotalCap <= 0 {
+func (t *rotator) enforceCap(path string, c care) error {
+	if c.rule.TotalCap <= 0 {
 		return nil
 	}
-	var all []Part
-	logs := append([]string{path}, r.shared...)
+	var all []rotation.Part
+	logs := append([]string{path}, c.beside...)
 	slices.Sort(logs)
 	for _, log := range slices.Compact(logs) {
 		parts, err := Rotated(log)
@@ -171,26 +181,30 @@ func (t *rotator) enforceCap(path string, r rotation) error {
 		}
 		for _, p := range parts {
 			// What another log has yet to be compressed counts when it is.
-			if log == path || p.Compress != "" || r.Compress == "" {
+			if log == path || p.Method != "" || c.rule.Compress == "" {
 				all = append(all, p)
 			}
 		}
 	}
-	only := rotation{}
-	only.TotalCap = r.TotalCap // the other logs have other rules beside it
-	return t.remove(only.expired(all, time.Now()))
+	only := rotation.Rule{}
+	only.TotalCap = c.rule.TotalCap // the other logs have other rules beside it
+	return t.remove(only.Expired(all, time.Now()))
 }
 
-// remove removes files, but for those that are the log of some app, whatever
-// their names look like.
-func (t *rotator) remove(paths []string) error {
+// remove removes parts, and their times with the last of them, but for those
+// that are the log of some app, whatever their names look like.
+func (t *rotator) remove(parts []rotation.Part) error {
 	var problems []error
-	for _, path := range paths {
-		if _, written := t.rule(path); written {
+	for _, p := range parts {
+		if _, written := t.of(p.Path); written {
 			continue
 		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, problem("remove rotated log", path, err))
+		if err := os.Remove(p.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, problem("remove rotated log", p.Path, err))
+			continue
+		}
+		if !p.Half && !slices.ContainsFunc(append(rotation.Packed(p.Plain()), p.Plain()), exists) {
+			dropTimes(p.Plain())
 		}
 	}
 	return errors.Join(problems...)
@@ -198,17 +212,16 @@ func (t *rotator) remove(paths []string) error {
 
 // compressPart has a child compress a file beside it, and puts that in its
 // place. A file that went meanwhile is nobody's loss.
-func (t *rotator) compressPart(ctx context.Context, method string, p Part) error {
-	if _, written := t.rule(p.Path); written || !exists(p.Path) {
+func (t *rotator) compressPart(ctx context.Context, method string, p rotation.Part) error {
+	if _, written := t.of(p.Path); written || !exists(p.Path) {
 		return nil
 	}
-	done := p.Path + endingOf(method)
-	half := done + halfDone
+	done, half := packed(p.Path, method)
 	if err := compressAside(ctx, method, p.Path); err != nil {
-		return errors.Join(err, t.remove([]string{half}))
+		return errors.Join(err, t.remove([]rotation.Part{{Path: half, Method: method, Half: true}}))
 	}
 	if err := os.Rename(half, done); err != nil {
 		return problem("compress log", p.Path, err)
 	}
-	return t.remove([]string{p.Path})
+	return t.remove([]rotation.Part{p})
 }

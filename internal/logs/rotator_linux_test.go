@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/api"
+	"tend/internal/rotation"
 )
 
 // aRotator makes one, and what it logs.
@@ -47,7 +48,7 @@ func leaveAside(t testing.TB, path string, parts, lines int) (names []string) {
 			fmt.Fprintf(&text, "line %d of part %d, and %d is any number\n", n, i, rand.Uint32())
 		}
 		at := begin.Add(time.Duration(i) * time.Second)
-		name := r.name(path, at, exists)
+		name := r.rule.Name(path, at, exists)
 		put(t, name, text.String())
 		if err := os.Chtimes(name, at, at); err != nil {
 			t.Fatal(err)
@@ -83,10 +84,10 @@ func readParts(path string) (string, error) {
 			return "", err
 		}
 		var r io.Reader = f
-		switch p.Compress {
-		case methodGzip:
+		switch p.Method {
+		case "gzip":
 			r, err = stdgzip.NewReader(f)
-		case methodZstd:
+		case "zstd":
 			var d *zstd.Decoder
 			if d, err = zstd.NewReader(f, zstd.WithDecoderConcurrency(1)); err == nil {
 				defer d.Close()
@@ -104,10 +105,39 @@ func readParts(path string) (string, error) {
 	return all.String(), nil
 }
 
-func lookAfter(t testing.TB, path string, r rotation) {
+// rule is the care for a log by a rotation of which only what matters was said;
+// the rest is as most have it.
+func rule(t testing.TB, said ...*api.Rotation) care {
+	t.Helper()
+	all := rotation.Default()
+	if len(said) > 0 {
+		all = *said[0]
+		if all.Retain == 0 {
+			all.Retain = rotation.Default().Retain
+		}
+		switch all.Compress {
+		case "":
+			all.Compress = rotation.Default().Compress
+		case "none":
+			all.Compress = ""
+		}
+	}
+	r, err := rotation.New(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return care{rule: r}
+}
+
+func ending(method string) string {
+	e, _ := rotation.Ending(method)
+	return e
+}
+
+func lookAfter(t testing.TB, path string, c care) {
 	t.Helper()
 	rot, _ := aRotator(t)
-	if err := rot.lookAfter(t.Context(), path, r, listings{}); err != nil {
+	if err := rot.lookAfter(t.Context(), path, c, listings{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -126,7 +156,7 @@ func files(t testing.TB, dir string) (names []string) {
 }
 
 func TestWhatWasPutAsideIsCompressed(t *testing.T) {
-	for _, method := range []string{methodGzip, methodZstd} {
+	for _, method := range []string{"gzip", "zstd"} {
 		for _, base := range []string{"api-out.log", "my api  out", "-rf", "a\nb.log", "x.gz"} {
 			t.Run(method+" "+base, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), base)
@@ -153,13 +183,13 @@ func TestWhatWasPutAsideIsCompressed(t *testing.T) {
 				}
 				wantFiles := []string{base}
 				for _, name := range names {
-					wantFiles = append(wantFiles, filepath.Base(name)+endingOf(method))
+					wantFiles = append(wantFiles, filepath.Base(name)+ending(method))
 				}
 				slices.Sort(wantFiles)
 				if diff := cmp.Diff(files(t, filepath.Dir(path)), wantFiles); diff != "" {
 					t.Errorf("files: got (-), want (+):\n%s", diff)
 				}
-				after, err := os.Stat(names[1] + endingOf(method))
+				after, err := os.Stat(names[1] + ending(method))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -177,7 +207,7 @@ func TestWhatWasPutAsideIsCompressed(t *testing.T) {
 // TestADeathAtEachStep puts a directory into each state that a death leaves,
 // and has the next daemon look after it.
 func TestADeathAtEachStep(t *testing.T) {
-	for method, other := range map[string]string{methodGzip: methodZstd, methodZstd: methodGzip} {
+	for method, other := range map[string]string{"gzip": "zstd", "zstd": "gzip"} {
 		compressed := func(t *testing.T, name string) []byte {
 			var b bytes.Buffer
 			src, err := os.Open(name)
@@ -191,30 +221,30 @@ func TestADeathAtEachStep(t *testing.T) {
 			return b.Bytes()
 		}
 		write := func(t *testing.T, name string, b []byte) { put(t, name, string(b)) }
-		ending := endingOf(method)
+		end := ending(method)
 		for step, leave := range map[string]func(t *testing.T, name string){
 			"put aside":         func(*testing.T, string) {},
-			"the copy is begun": func(t *testing.T, name string) { write(t, name+ending+halfDone, nil) },
+			"the copy is begun": func(t *testing.T, name string) { write(t, name+end+rotation.HalfEnding, nil) },
 			"the copy is half done": func(t *testing.T, name string) {
 				b := compressed(t, name)
-				write(t, name+ending+halfDone, b[:len(b)/2])
+				write(t, name+end+rotation.HalfEnding, b[:len(b)/2])
 			},
-			"the copy is whole":            func(t *testing.T, name string) { write(t, name+ending+halfDone, compressed(t, name)) },
-			"the copy has its name":        func(t *testing.T, name string) { write(t, name+ending, compressed(t, name)) },
-			"the power went with the copy": func(t *testing.T, name string) { write(t, name+ending, nil) },
-			"the original is gone":         func(t *testing.T, name string) { write(t, name+ending, compressed(t, name)); os.Remove(name) },
+			"the copy is whole":            func(t *testing.T, name string) { write(t, name+end+rotation.HalfEnding, compressed(t, name)) },
+			"the copy has its name":        func(t *testing.T, name string) { write(t, name+end, compressed(t, name)) },
+			"the power went with the copy": func(t *testing.T, name string) { write(t, name+end, nil) },
+			"the original is gone":         func(t *testing.T, name string) { write(t, name+end, compressed(t, name)); os.Remove(name) },
 			"a copy in the way of another": func(t *testing.T, name string) {
-				write(t, name+ending, compressed(t, name))
-				write(t, name+endingOf(other)+halfDone, nil)
+				write(t, name+end, compressed(t, name))
+				write(t, name+ending(other)+rotation.HalfEnding, nil)
 			},
-			"half done, and the rest expired": func(t *testing.T, name string) { write(t, name+ending+halfDone, nil); os.Remove(name) },
+			"half done, and the rest expired": func(t *testing.T, name string) { write(t, name+end+rotation.HalfEnding, nil); os.Remove(name) },
 		} {
 			t.Run(method+" "+step, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "api.log")
 				names := leaveAside(t, path, 3, 200)
 				leave(t, names[1])
 				modTime := time.Now().Add(-time.Hour).Add(time.Second)
-				_ = os.Chtimes(names[1]+ending, modTime, modTime) // where it is there
+				_ = os.Chtimes(names[1]+end, modTime, modTime) // where it is there
 				want := history(t, path)
 				if step == "half done, and the rest expired" {
 					names = slices.Delete(names, 1, 2)
@@ -228,7 +258,7 @@ func TestADeathAtEachStep(t *testing.T) {
 				}
 				var wantFiles []string
 				for _, name := range names {
-					wantFiles = append(wantFiles, filepath.Base(name)+ending)
+					wantFiles = append(wantFiles, filepath.Base(name)+end)
 				}
 				if diff := cmp.Diff(files(t, filepath.Dir(path)), wantFiles); diff != "" {
 					t.Errorf("files: got (-), want (+):\n%s", diff)
@@ -241,7 +271,7 @@ func TestADeathAtEachStep(t *testing.T) {
 // TestKilledAtAnyInstruction kills the daemon's part of it as it comes, and
 // looks at what is there each time.
 func TestKilledAtAnyInstruction(t *testing.T) {
-	for _, method := range []string{methodGzip, methodZstd} {
+	for _, method := range []string{"gzip", "zstd"} {
 		t.Run(method, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "api.log")
 			leaveAside(t, path, 6, 3000)
@@ -271,7 +301,7 @@ func TestKilledAtAnyInstruction(t *testing.T) {
 			}
 			t.Logf("killed %d times", killed)
 			for _, name := range files(t, filepath.Dir(path)) {
-				if !strings.HasSuffix(name, endingOf(method)) {
+				if !strings.HasSuffix(name, ending(method)) {
 					t.Errorf("%s is left", name)
 				}
 			}
@@ -320,7 +350,7 @@ func TestTheChildIsPoliteAndDiesWithTheDaemon(t *testing.T) {
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	pid := child(t, cmd.Process.Pid)
-	half := name + ".gz" + halfDone
+	half := name + ".gz" + rotation.HalfEnding
 	for deadline := time.Now().Add(20 * time.Second); !exists(half); {
 		if time.Now().After(deadline) {
 			t.Fatal("the child has not begun")
@@ -389,7 +419,7 @@ func TestTheEndInTheMiddleOfAFile(t *testing.T) {
 	rot, log := aRotator(t)
 	whileItRuns(t, rot, func() {
 		rot.tidy(path, rule(t))
-		until(t, "it has begun", func() bool { return exists(name + ".gz" + halfDone) })
+		until(t, "it has begun", func() bool { return exists(name + ".gz" + rotation.HalfEnding) })
 	})
 	if diff := cmp.Diff(files(t, filepath.Dir(path)), []string{filepath.Base(name)}); diff != "" {
 		t.Errorf("files: got (-), want (+):\n%s", diff)
@@ -520,7 +550,7 @@ func TestAReaderFindsEachPartAtAnyMoment(t *testing.T) {
 			t.Errorf("%d parts are found, %v; want %d", len(list), err, parts)
 			break
 		}
-		last = list[parts-1].Compress != ""
+		last = list[parts-1].Method != ""
 	}
 	wg.Wait()
 }
@@ -531,12 +561,12 @@ func TestTheCapOfAnInstance(t *testing.T) {
 	leaveAside(t, out, 3, 1000)
 	leaveAside(t, err, 3, 1000)
 	r := rule(t, &api.Rotation{TotalCap: 100 << 10})
-	r.shared = []string{out, err}
+	r.beside = []string{out, err}
 	lookAfter(t, out, r)
 	lookAfter(t, err, r)
 	var sizes int64
 	count := map[string]int{}
-	for _, path := range r.shared {
+	for _, path := range r.beside {
 		parts, err := Rotated(path)
 		if err != nil {
 			t.Fatal(err)
@@ -547,8 +577,8 @@ func TestTheCapOfAnInstance(t *testing.T) {
 		}
 	}
 	// Each is about 45 KB, and 20 compressed.
-	if sizes > r.TotalCap || sizes < r.TotalCap/2 || count[out]+count[err] < 3 {
-		t.Errorf("%v are left, of %d bytes; want all that %d hold", count, sizes, r.TotalCap)
+	if sizes > r.rule.TotalCap || sizes < r.rule.TotalCap/2 || count[out]+count[err] < 3 {
+		t.Errorf("%v are left, of %d bytes; want all that %d hold", count, sizes, r.rule.TotalCap)
 	}
 }
 
@@ -578,7 +608,7 @@ func TestWhatLooksLikeARotatedFileAndIsNone(t *testing.T) {
 		}
 	}
 	for _, name := range before {
-		if err := compressFile(methodGzip, filepath.Join(dir, name)); (err == nil) != (name == filepath.Base(active)) {
+		if err := compressFile("gzip", filepath.Join(dir, name)); (err == nil) != (name == filepath.Base(active)) {
 			t.Errorf("compress %s: %v", name, err)
 		}
 	}

@@ -95,13 +95,15 @@ func (s *shaper) append(out, data []byte, now time.Time, middle bool) ([]byte, b
 	return out, middle
 }
 
-// note is a line about the lines that were dropped since the last one, "" when
-// none were. It is asked for at least once a second, or nobody would hear of
-// drops as long as nothing passes. It may be written at any time: while lines
-// are dropped, none is half written.
-func (s *shaper) note(now time.Time) string {
+// dropping tells whether lines were dropped that no note has told of.
+func (s *shaper) dropping() bool { return s.limit.dropped > 0 }
+
+// note is a line about the lines that were dropped since the last one, nil when
+// none were. It may be written at any time: while lines are dropped, none is
+// half written.
+func (s *shaper) note(now time.Time) []byte {
 	s.stamp(now)
-	return string(s.appendDropped(nil))
+	return s.appendDropped(nil)
 }
 
 // appendDropped adds the line that stands where lines were dropped.

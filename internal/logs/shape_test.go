@@ -173,7 +173,7 @@ func TestChunksMakeNoDifference(t *testing.T) {
 		if !bytes.Equal(got, want) || middle != wantMiddle {
 			t.Fatalf("in chunks %q, %v; at once %q, %v", got, middle, want, wantMiddle)
 		}
-		if got, want := parts.note(noon), whole.note(noon); got != want {
+		if got, want := string(parts.note(noon)), string(whole.note(noon)); got != want {
 			t.Fatalf("in chunks %q is noted; at once %q", got, want)
 		}
 	})
@@ -308,17 +308,17 @@ func TestDropsAreNoted(t *testing.T) {
 				out, _ := s.append(nil, []byte("1\n2\n3\n4\n"), now, false)
 				return string(out)
 			}
-			if got := s.note(noon); got != "" {
+			if got := string(s.note(noon)); got != "" {
 				t.Errorf("before anything was dropped, %q was noted", got)
 			}
 			first := flood(noon)
 			if got := flood(noon.Add(time.Second)); got != tt.want+first {
 				t.Errorf("when lines pass again, got %q; want %q", got, tt.want+first)
 			}
-			if got := s.note(noon); got != tt.want {
+			if got := string(s.note(noon)); got != tt.want {
 				t.Errorf("when asked, got %q; want %q", got, tt.want)
 			}
-			if got := s.note(noon); got != "" {
+			if got := string(s.note(noon)); got != "" {
 				t.Errorf("%q was noted twice", got)
 			}
 		})
@@ -328,7 +328,7 @@ func TestDropsAreNoted(t *testing.T) {
 func TestOneDropIsOneLine(t *testing.T) {
 	s := newShaper(Shape{Rate: 1})
 	s.append(nil, []byte("1\n2\n"), noon, false)
-	if got, want := s.note(noon), "[tend] 1 line dropped: more than 1 a second\n"; got != want {
+	if got, want := string(s.note(noon)), "[tend] 1 line dropped: more than 1 a second\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

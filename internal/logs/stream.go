@@ -20,6 +20,9 @@ type Stream struct {
 	Shared bool
 	// Rotation of the files; nil: that of the home.
 	Rotation *api.Rotation
+	// Beside are the other files of the same instance: what was put aside of
+	// them counts for Rotation.TotalCap as well.
+	Beside []string
 }
 
 // Owner is a user and a group.

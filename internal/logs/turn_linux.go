@@ -2,11 +2,13 @@ package logs
 
 import (
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tend/api"
+	"tend/internal/rotation"
 )
 
 // rotateDue puts the files of a stream aside that have become too large or too
@@ -24,16 +26,16 @@ func (l *loop) rotateDue(s *stream, now time.Time) {
 }
 
 // due tells whether a file is to be put aside.
-func (f *file) due(now time.Time) bool { return f.rotation.due(f.size, f.until, now) }
+func (f *file) due(now time.Time) bool { return f.care.rule.Due(f.size, f.until, now) }
 
 // turn puts a file aside and begins another in its place. Where that fails, the
 // file goes on as it is, until it is due again.
 func (l *loop) turn(f *file, now time.Time) {
-	f.until = f.rotation.next(now)
+	f.until = f.care.rule.Next(now)
 	if !f.named() {
 		return // a link, or moved away by somebody: not ours to put aside
 	}
-	aside := f.rotation.name(f.path, now, exists)
+	aside := f.care.rule.Name(f.path, now, exists)
 	err := os.Rename(f.path, aside)
 	if err == nil {
 		if err = f.reopen(); err != nil {
@@ -49,7 +51,7 @@ func (l *loop) turn(f *file, now time.Time) {
 	}
 	f.turning, f.size = false, 0
 	f.times.rename(aside)
-	l.c.rotator.tidy(f.path, f.rotation)
+	l.c.rotator.tidy(f.path, f.care)
 }
 
 // named tells whether the path is the file itself.
@@ -59,7 +61,7 @@ func (f *file) named() bool {
 }
 
 // govern says how a file is rotated: as its stream says, or as the home.
-func (l *loop) govern(f *file, said *api.Rotation) {
+func (l *loop) govern(f *file, said *api.Rotation, beside []string) {
 	if f.times == nil {
 		f.times, f.mid = newTimes(f.path, l.c.log), f.plain && endsMid(f.path)
 	}
@@ -70,21 +72,26 @@ func (l *loop) govern(f *file, said *api.Rotation) {
 	if f.said != nil {
 		rules = *f.said
 	}
-	r, err := newRotation(rules)
+	r, err := rotation.New(rules)
 	if err != nil { // it was checked when it was said; a journal of another version may differ
 		l.c.log.Error("a log is not rotated", "path", f.path, "err", err)
-		r = rotation{Rotation: api.Rotation{Off: true}}
+		r.Off = true
 	}
-	f.rotation, f.until = r, r.next(begun(f.fd))
+	f.care.rule, f.until = r, r.Next(begun(f.fd))
+	for _, path := range beside {
+		if path != f.path && !slices.Contains(f.care.beside, path) {
+			f.care.beside = append(slices.Clone(f.care.beside), path) // the rotator reads the other
+		}
+	}
 	if f.plain {
-		l.c.rotator.tidy(f.path, r)
+		l.c.rotator.tidy(f.path, f.care)
 	}
 }
 
 // turnAll goes by other rules for all files whose streams say nothing.
 func (l *loop) turnAll() {
 	for _, f := range l.files {
-		l.govern(f, nil)
+		l.govern(f, nil, nil)
 	}
 }
 

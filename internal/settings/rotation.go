@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"tend/api"
-	"tend/internal/app"
 	"tend/internal/errs"
+	"tend/internal/rotation"
 )
 
 // logrotate is the section that says how logs are rotated, by the name of the
@@ -54,7 +54,7 @@ var inert = map[string]struct { //nolint:gochecknoglobals // a table, never writ
 // Rotation is how logs are rotated where an app does not say. A value that
 // makes no sense leaves its part at the default, and is told of.
 func (t Tree) Rotation() (api.Rotation, error) {
-	r := app.DefaultRotation()
+	r := rotation.Default()
 	section, _ := t[logrotate].(map[string]any)
 	var bad []error
 	for _, key := range slices.Sorted(maps.Keys(section)) {
@@ -73,10 +73,10 @@ func (t Tree) Rotation() (api.Rotation, error) {
 }
 
 func setField(r *api.Rotation, field, text string) error {
-	if err := app.SetRotation(r, field, text); err != nil {
+	if err := rotation.Set(r, field, text); err != nil {
 		return err
 	}
-	return app.CheckRotation(r)
+	return rotation.Check(r)
 }
 
 // plainText is a value of the file as a person would type it.
@@ -105,7 +105,7 @@ func check(key, value string) (note string, err error) {
 	if k, ok := inert[names[1]]; ok {
 		note, err = key+" is stored and changes nothing: "+k.why, k.check(value)
 	} else if field, ok := rotationKeys[names[1]]; ok {
-		r := app.DefaultRotation()
+		r := rotation.Default()
 		err = setField(&r, field, value)
 	} else {
 		return "", &errs.Error{Op: "set", On: key, Kind: errs.Invalid, Err: errors.New("there is no such setting"), Hint: hint}

@@ -15,9 +15,9 @@ import (
 	"pgregory.net/rapid"
 
 	"tend/api"
-	"tend/internal/app"
 	"tend/internal/errs"
 	"tend/internal/home"
+	"tend/internal/rotation"
 	"tend/internal/testkit"
 )
 
@@ -143,7 +143,7 @@ func TestRotation(t *testing.T) {
 		"one that is an empty text": {`{"pm2-logrotate":{"compress":""}}`, func(*api.Rotation) {}, `compress: "" is none of`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want := app.DefaultRotation()
+			want := rotation.Default()
 			tt.change(&want)
 			got, err := read(t, tt.file).Rotation()
 			if diff := cmp.Diff(got, want); diff != "" {
@@ -183,7 +183,7 @@ func newStore(t *testing.T) (*Store, home.Dir, *ruler) {
 func TestStore(t *testing.T) {
 	s, h, ruler := newStore(t)
 	s.Load()
-	if diff := cmp.Diff(ruler.last(), app.DefaultRotation()); diff != "" {
+	if diff := cmp.Diff(ruler.last(), rotation.Default()); diff != "" {
 		t.Errorf("without a file (-got +want):\n%s", diff)
 	}
 	req := api.SettingsRequest{Set: []api.Setting{{Key: "pm2-logrotate:max_size", Value: "10M"}, {Key: "web:secret", Value: "<&>"}}}
@@ -218,7 +218,7 @@ func TestStore(t *testing.T) {
 	if err := os.WriteFile(h.Settings(), []byte(edited), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Change(t.Context(), api.SettingsRequest{}); err != nil || ruler.last().Retain != app.RetainAll {
+	if _, err := s.Change(t.Context(), api.SettingsRequest{}); err != nil || ruler.last().Retain != rotation.RetainAll {
 		t.Errorf("got %v, applied %+v", err, ruler.last())
 	}
 	if again, _ := os.ReadFile(h.Settings()); string(again) != edited {
@@ -232,7 +232,7 @@ func TestStore(t *testing.T) {
 	}
 	ruler.r = nil
 	New(h, s.log, ruler.apply).Load()
-	if ruler.last().Retain != app.RetainAll {
+	if ruler.last().Retain != rotation.RetainAll {
 		t.Errorf("the next daemon begins with %+v", ruler.last())
 	}
 }
@@ -252,7 +252,7 @@ func TestDamagedFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Load()
-			if diff := cmp.Diff(ruler.last(), app.DefaultRotation()); diff != "" {
+			if diff := cmp.Diff(ruler.last(), rotation.Default()); diff != "" {
 				t.Errorf("(-got +want):\n%s", diff)
 			}
 			_, readErr := s.Read()
@@ -350,7 +350,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		r, _ := tree.Rotation()
-		if err := app.CheckRotation(&r); err != nil {
+		if err := rotation.Check(&r); err != nil {
 			t.Errorf("%s gives a rotation that is not sound: %v", text, err)
 		}
 		out, err := tree.encode()

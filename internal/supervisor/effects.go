@@ -166,6 +166,10 @@ func owner(spec *api.Spec) *logs.Owner {
 
 // collect has the output of the current launch copied into its files.
 func (s *Supervisor) collect(in *instance) {
+	beside := []string{in.files.Out, in.files.Err}
+	if in.files.Combined != "" {
+		beside = append(beside, in.files.Combined)
+	}
 	for n, path := range map[int]string{1: in.files.Out, 2: in.files.Err} {
 		name := wire.PipeName(in.rec.Key, n)
 		fd, ok := s.opts.Keeper.Held(name)
@@ -174,7 +178,7 @@ func (s *Supervisor) collect(in *instance) {
 		}
 		stream := logs.Stream{
 			Key: name, FD: fd, Owner: owner(in.rec.Spec), Shape: shape(&in.rec, n), Shared: s.sharesLogs(in),
-			Rotation: in.rec.Spec.Log.Rotation,
+			Rotation: in.rec.Spec.Log.Rotation, Beside: beside,
 		}
 		if !in.rec.Spec.Log.Disabled {
 			stream.Paths = append(stream.Paths, path)

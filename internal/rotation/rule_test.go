@@ -1,4 +1,4 @@
-package logs
+package rotation
 
 import (
 	"path/filepath"
@@ -12,12 +12,11 @@ import (
 	"pgregory.net/rapid"
 
 	"tend/api"
-	"tend/internal/errs"
 )
 
 // rule is a rotation of which only what matters was said; the rest is as most
 // have it.
-func rule(t testing.TB, said ...*api.Rotation) rotation {
+func rule(t testing.TB, said ...*api.Rotation) *Rule {
 	t.Helper()
 	var all api.Rotation
 	if len(said) > 0 {
@@ -31,15 +30,15 @@ func rule(t testing.TB, said ...*api.Rotation) rotation {
 	}
 	switch all.Compress {
 	case "":
-		all.Compress = methodGzip
+		all.Compress = "gzip"
 	case "none":
 		all.Compress = ""
 	}
-	r, err := newRotation(all)
+	r, err := New(all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return &r
 }
 
 func TestARotationThatIsRefused(t *testing.T) {
@@ -47,16 +46,14 @@ func TestARotationThatIsRefused(t *testing.T) {
 		said api.Rotation
 		text string
 	}{
-		"no cron pattern":         {api.Rotation{Interval: "daily"}, `rotate logs daily: cron pattern "daily"`},
-		"a compression not known": {api.Rotation{Compress: "rar"}, "rotate logs rar: no such compression"},
-		"a date of letters":       {api.Rotation{DateFormat: "YYYY-MMM-DD"}, `"2001-Sep-09" is not known for a date`},
-		"a date of too little":    {api.Rotation{DateFormat: "DD"}, `"09" is not known for a date`},
-		"a date that leads away":  {api.Rotation{DateFormat: "YYYY/MM/DD"}, `"2001/09/09" is not known for a date`},
+		"no cron pattern":         {api.Rotation{Interval: "daily"}, `interval: cron pattern "daily"`},
+		"a compression not known": {api.Rotation{Compress: "rar"}, `compress: "rar" is neither gzip nor zstd`},
+		"a date of letters":       {api.Rotation{DateFormat: "YYYY-MMM-DD"}, `date_format: "YYYY-MMM-DD" dates a file "2001-Sep-09"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := newRotation(test.said)
-			if errs.KindOf(err) != errs.Invalid || !strings.Contains(err.Error(), test.text) {
-				t.Errorf("%v, want it to be invalid: %s", err, test.text)
+			_, err := New(test.said)
+			if err == nil || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("%v, want it to say: %s", err, test.text)
 			}
 		})
 	}
@@ -84,15 +81,15 @@ func TestDue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rule(t, test.said)
-			if got := r.due(test.size, r.next(begun), test.now); got != test.want {
+			if got := r.Due(test.size, r.Next(begun), test.now); got != test.want {
 				t.Errorf("due: %v", got)
 			}
 		})
 	}
-	if got := rule(t, nightly).next(begun); !got.Equal(day(1)) {
+	if got := rule(t, nightly).Next(begun); !got.Equal(day(1)) {
 		t.Errorf("next at %v, want %v", got, day(1))
 	}
-	if got := rule(t, size).next(begun); !got.IsZero() {
+	if got := rule(t, size).Next(begun); !got.IsZero() {
 		t.Errorf("next at %v, want never", got)
 	}
 }
@@ -118,7 +115,7 @@ func TestNamesOfRotatedFiles(t *testing.T) {
 		taken := map[string]bool{}
 		got := []string{}
 		for _, ending := range []string{"", ".gz", ".zst", ""} {
-			name := r.name(path, now, func(name string) bool { return taken[name] })
+			name := r.Name(path, now, func(name string) bool { return taken[name] })
 			taken[name+ending] = true
 			got = append(got, name)
 		}
@@ -137,16 +134,16 @@ func TestNamesOfRotatedFiles(t *testing.T) {
 }
 
 func checkParsed(t interface{ Errorf(string, ...any) }, path, name string) {
-	for _, e := range endings {
-		want := Part{Path: name + e.ending, Log: path, Compress: e.method}
-		if got, ok := parseRotated(path, want.Path); !ok || got != want {
+	for _, e := range methods {
+		want := Part{Path: name + e.ending, Log: path, Method: e.name}
+		if got, ok := Parse(path, want.Path); !ok || got != want {
 			t.Errorf("%q is %+v, %v of %q; want %+v", want.Path, got, ok, path, want)
 		}
-		if got := want.bare(); got != name {
+		if got := want.Plain(); got != name {
 			t.Errorf("%q was %q before it was compressed; want %q", want.Path, got, name)
 		}
-		want.Path, want.half = want.Path+halfDone, true
-		if got, ok := parseRotated(path, want.Path); ok != (e.method != "") || ok && got != want {
+		want.Path, want.Half = want.Path+HalfEnding, true
+		if got, ok := Parse(path, want.Path); ok != (e.name != "") || ok && got != want {
 			t.Errorf("%q is %+v, %v of %q; want %+v", want.Path, got, ok, path, want)
 		}
 	}
@@ -160,7 +157,7 @@ func TestWhatIsNoRotatedFile(t *testing.T) {
 		"/l/api__2026-11-22_10-00-00_.log", "/l/api__-2026-11-22.log", "/l/api__2026-11-22__2026-11-22.log", "/l/api-2026-11-22.log",
 		"/l/api2__2026-11-22.log", "/m/api__2026-11-22.log", "/l/api__2026/11.log", "/l/.log", "/l/api.log.gz",
 	} {
-		if p, ok := parseRotated(path, name); ok {
+		if p, ok := Parse(path, name); ok {
 			t.Errorf("%q is taken for %+v of %q", name, p, path)
 		}
 	}
@@ -174,26 +171,26 @@ func TestNamesAreNewAndKnownAgain(t *testing.T) {
 		).Filter(func(s string) bool { return s != "." && s != ".." }).Draw(t, "base")
 		path := filepath.Join("/logs", base)
 		at := time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "second"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanosecond"))
-		r, err := newRotation(api.Rotation{DateFormat: rapid.SampledFrom([]string{"", "YYYY-MM", "DD.MM.YYYY", "YYYYMMDD"}).Draw(t, "format")})
+		r, err := New(api.Rotation{DateFormat: rapid.SampledFrom([]string{"", "YYYY-MM", "DD.MM.YYYY", "YYYYMMDD"}).Draw(t, "format")})
 		if err != nil {
 			t.Fatal(err)
 		}
 		taken := map[string]bool{path: true}
 		for range rapid.IntRange(1, 12).Draw(t, "rotations") {
-			name := r.name(path, at, func(name string) bool { return taken[name] })
+			name := r.Name(path, at, func(name string) bool { return taken[name] })
 			if filepath.Dir(name) != "/logs" {
 				t.Fatalf("%q leads away", name)
 			}
 			checkParsed(t, path, name)
-			for _, e := range endings {
+			for _, e := range methods {
 				if taken[name+e.ending] {
 					t.Fatalf("%q is taken", name+e.ending)
 				}
 			}
-			taken[name+rapid.SampledFrom(endings).Draw(t, "ending").ending] = true
+			taken[name+rapid.SampledFrom(methods).Draw(t, "ending").ending] = true
 			at = at.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "later")))
 		}
-		if p, ok := parseRotated(path, path); ok {
+		if p, ok := Parse(path, path); ok {
 			t.Fatalf("the log itself is taken for %+v", p)
 		}
 	})
@@ -202,18 +199,18 @@ func TestNamesAreNewAndKnownAgain(t *testing.T) {
 func TestPartsOfOneSecondAreInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		path := "/logs/out" + rapid.SampledFrom([]string{".log", ""}).Draw(t, "ext")
-		r, _ := newRotation(api.Rotation{MaxSize: 100 << 20, Retain: 10})
+		r, _ := New(api.Rotation{MaxSize: 100 << 20, Retain: 10})
 		at := time.Unix(1e9, 0)
 		taken := map[string]bool{}
 		var parts []Part
 		for range rapid.IntRange(2, 20).Draw(t, "rotations") {
 			at = at.Add(time.Duration(rapid.Int64Range(1, int64(time.Second)/20).Draw(t, "later")))
-			name := r.name(path, at, func(name string) bool { return taken[name] })
+			name := r.Name(path, at, func(name string) bool { return taken[name] })
 			taken[name] = true
-			p, _ := parseRotated(path, name+rapid.SampledFrom(endings).Draw(t, "ending").ending)
+			p, _ := Parse(path, name+rapid.SampledFrom(methods).Draw(t, "ending").ending)
 			parts = append(parts, p) // and the clock of the file system stands still
 		}
-		if !slices.IsSortedFunc(parts, Part.compare) {
+		if !slices.IsSortedFunc(parts, Part.Compare) {
 			t.Fatalf("out of order: %+v", parts)
 		}
 	})
@@ -223,7 +220,7 @@ func TestExpired(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	rapid.Check(t, func(t *rapid.T) {
 		limit := func(name string, most int64) int64 { return rapid.Int64Range(-1, most).Draw(t, name) }
-		r := rotation{Rotation: api.Rotation{
+		r := Rule{Rotation: api.Rotation{
 			Retain: int(limit("retain", 5)), MaxAge: limit("age", 20) * 1000, TotalCap: limit("cap", 30),
 		}}
 		var list []Part
@@ -234,13 +231,13 @@ func TestExpired(t *testing.T) {
 				Last: now.Add(-time.Duration(rapid.Int64Range(0, 25).Draw(t, "age")) * time.Second),
 			})
 		}
-		expired := r.expired(list, now)
-		gone := func(p Part) bool { return slices.Contains(expired, p.Path) }
-		slices.SortFunc(list, Part.compare)
-		var inOrder []string
+		expired := r.Expired(list, now)
+		gone := func(p Part) bool { return slices.Contains(expired, p) }
+		slices.SortFunc(list, Part.Compare)
+		var inOrder []Part
 		for _, p := range list {
 			if gone(p) {
-				inOrder = append(inOrder, p.Path)
+				inOrder = append(inOrder, p)
 			}
 		}
 		if !slices.Equal(expired, inOrder) {
@@ -259,7 +256,7 @@ func TestExpired(t *testing.T) {
 }
 
 // broken says which limit a list of parts breaks.
-func (r rotation) broken(list []Part, now time.Time) string {
+func (r Rule) broken(list []Part, now time.Time) string {
 	count := map[string]int{}
 	var size int64
 	for _, p := range list {

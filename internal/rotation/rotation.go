@@ -1,4 +1,6 @@
-package app
+// Package rotation decides when a log is put aside, under what name, and how
+// long it is kept. It touches no file.
+package rotation
 
 import (
 	"errors"
@@ -29,13 +31,13 @@ const leastMaxSize = 1 << 10
 // RetainAll is the Retain of a Rotation that never deletes a file.
 const RetainAll = -1
 
-// DefaultRotation is how logs are rotated where nobody says anything.
-func DefaultRotation() api.Rotation {
+// Default is how logs are rotated where nobody says anything.
+func Default() api.Rotation {
 	return api.Rotation{MaxSize: defaultMaxSize, Retain: defaultRetain, Compress: "gzip"}
 }
 
-// rotationFields are the fields of log_rotate, and how each is read from text.
-var rotationFields = map[string]func(r *api.Rotation, text string) error{ //nolint:gochecknoglobals // a table, never written
+// fields are the fields of log_rotate, and how each is read from text.
+var fields = map[string]func(r *api.Rotation, text string) error{ //nolint:gochecknoglobals // a table, never written
 	"max_size":    quantity(units.ParseSize, func(r *api.Rotation) *int64 { return &r.MaxSize }),
 	"total_cap":   quantity(units.ParseSize, func(r *api.Rotation) *int64 { return &r.TotalCap }),
 	"max_age":     quantity(units.ParseDuration, func(r *api.Rotation) *int64 { return &r.MaxAge }),
@@ -46,13 +48,13 @@ var rotationFields = map[string]func(r *api.Rotation, text string) error{ //noli
 	"off":         setOff,
 }
 
-// RotationFields are the names that SetRotation knows, sorted.
-func RotationFields() []string { return slices.Sorted(maps.Keys(rotationFields)) }
+// Fields are the names that Set knows, sorted.
+func Fields() []string { return slices.Sorted(maps.Keys(fields)) }
 
-// SetRotation sets a field of r to what a person wrote: "10M", "7d", "all". On
+// Set sets a field of r to what a person wrote: "10M", "7d", "all". On
 // an error r is as it was.
-func SetRotation(r *api.Rotation, field, text string) error {
-	set := rotationFields[field]
+func Set(r *api.Rotation, field, text string) error {
+	set := fields[field]
 	if set == nil {
 		return fmt.Errorf("unknown field %q", field)
 	}
@@ -120,8 +122,8 @@ func setOff(r *api.Rotation, text string) error {
 	return nil
 }
 
-// CheckRotation says what is wrong with r, all of it, or nil.
-func CheckRotation(r *api.Rotation) error {
+// Check says what is wrong with r, all of it, or nil.
+func Check(r *api.Rotation) error {
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
 	for _, f := range []struct {
@@ -138,8 +140,8 @@ func CheckRotation(r *api.Rotation) error {
 	if r.Retain < RetainAll {
 		bad("retain: %d is negative", r.Retain)
 	}
-	if !slices.Contains([]string{"", "gzip", "zstd"}, r.Compress) {
-		bad("compress: %q is neither gzip nor zstd", r.Compress)
+	if err := checkCompress(r.Compress); err != nil {
+		bad("compress: %w", err)
 	}
 	if r.Interval != "" {
 		if _, err := cron.Parse(r.Interval); err != nil {
@@ -154,24 +156,18 @@ func CheckRotation(r *api.Rotation) error {
 	return errors.Join(all...)
 }
 
+func checkCompress(method string) error {
+	if _, known := Ending(method); !known {
+		return fmt.Errorf("%q is neither gzip nor zstd", method)
+	}
+	return nil
+}
+
 // checkDate says what keeps a format from dating a file: rotated files are found
 // again by their names, so the date has to look like one.
 func checkDate(format string) error {
-	const (
-		between      = "-_.:+"
-		yearAndMonth = 6 // digits
-	)
 	for _, at := range []time.Time{time.Unix(1e9, 0).UTC(), time.Unix(2e9, 0).UTC()} {
-		date := string(dayjs.Parse(format).Append(nil, at))
-		digits := 0
-		for _, c := range date {
-			if c >= '0' && c <= '9' {
-				digits++
-			} else if !strings.ContainsRune(between, c) {
-				digits = -len(date) // it is no date, however many there are
-			}
-		}
-		if digits < yearAndMonth || strings.Trim(date, between) != date || strings.Contains(date, "__") {
+		if date := string(dayjs.Parse(format).Append(nil, at)); !isDate(date) {
 			return fmt.Errorf("%q dates a file %q; use tokens for numbers, at least year and month: YYYY-MM-DD_HH-mm-ss", format, date)
 		}
 	}

@@ -1,4 +1,4 @@
-package app
+package rotation
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ import (
 	"tend/api"
 )
 
-func TestSetRotation(t *testing.T) {
+func TestSet(t *testing.T) {
 	const mega = 1 << 20
 	for name, tt := range map[string]struct {
 		field, text string
@@ -44,9 +44,9 @@ func TestSetRotation(t *testing.T) {
 		"a field that nobody knows": {"maxsize", "1M", nil, `unknown field "maxsize"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, want := DefaultRotation(), DefaultRotation()
+			got, want := Default(), Default()
 			got.Interval, want.Interval = "0 3 * * *", "0 3 * * *"
-			err := SetRotation(&got, tt.field, tt.text)
+			err := Set(&got, tt.field, tt.text)
 			if tt.change != nil {
 				tt.change(&want)
 			}
@@ -60,13 +60,13 @@ func TestSetRotation(t *testing.T) {
 	}
 }
 
-func TestCheckRotation(t *testing.T) {
+func TestCheck(t *testing.T) {
 	const asDate = "use tokens for numbers, at least year and month: YYYY-MM-DD_HH-mm-ss"
 	for name, tt := range map[string]struct {
 		r   api.Rotation
 		say string
 	}{
-		"the default":                 {DefaultRotation(), ""},
+		"the default":                 {Default(), ""},
 		"none":                        {api.Rotation{}, ""},
 		"all files":                   {api.Rotation{Retain: RetainAll}, ""},
 		"fewer than all":              {api.Rotation{Retain: -2}, "retain: -2 is negative"},
@@ -86,7 +86,7 @@ func TestCheckRotation(t *testing.T) {
 		"a date in two parts":         {api.Rotation{DateFormat: "YYYY__MM"}, `date_format: "YYYY__MM" dates a file "2001__09"; ` + asDate},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, text := CheckRotation(&tt.r), ""
+			err, text := Check(&tt.r), ""
 			if err != nil {
 				text = err.Error()
 			}
@@ -97,21 +97,21 @@ func TestCheckRotation(t *testing.T) {
 	}
 }
 
-// What SetRotation takes is sound, but for sizes that are too small, and what
+// What Set takes is sound, but for sizes that are too small, and what
 // it refuses changes nothing.
-func TestSetRotationIsAllOrNothing(t *testing.T) {
+func TestSetIsAllOrNothing(t *testing.T) {
 	words := rapid.OneOf(
 		rapid.SampledFrom([]string{"10M", "7d", "all", "true", "false", "zstd", "0", "-1", "5", "0 0 * * *", "* * *", ""}), rapid.String(),
 	)
 	rapid.Check(t, func(t *rapid.T) {
-		r := DefaultRotation()
-		field := rapid.SampledFrom(RotationFields()).Draw(t, "field")
-		err := SetRotation(&r, field, words.Draw(t, "text"))
+		r := Default()
+		field := rapid.SampledFrom(Fields()).Draw(t, "field")
+		err := Set(&r, field, words.Draw(t, "text"))
 		switch {
-		case err != nil && r != DefaultRotation():
+		case err != nil && r != Default():
 			t.Fatalf("refused %s: %v, and set it: %+v", field, err, r)
-		case err == nil && field != "date_format" && field != "max_size" && CheckRotation(&r) != nil:
-			t.Fatalf("took for %s what is not sound: %v", field, CheckRotation(&r))
+		case err == nil && field != "date_format" && field != "max_size" && Check(&r) != nil:
+			t.Fatalf("took for %s what is not sound: %v", field, Check(&r))
 		}
 	})
 }
