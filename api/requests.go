@@ -210,6 +210,11 @@ const (
 	// TopicReply is an app's answer to a trigger; Data is {"action_name",
 	// "return"}.
 	TopicReply = "axm:reply"
+	// TopicOut and TopicErr are lines that apps write from now on; Data is the
+	// text as a string, without its end. They come only to who chooses them, and
+	// have no Seq: to go on behind a line there is GET /v1/logs.
+	TopicOut = "log:out"
+	TopicErr = "log:err"
 	// TopicLost stands for notices that a slow reader missed; Data is
 	// {"lost": how many}, Seq that of the last of them, and ID -1.
 	TopicLost = "tend:lost"
@@ -220,7 +225,7 @@ const (
 // as far as the daemon's memory of the last megabyte goes; without it the
 // stream begins with what comes next. ?topic=T (repeatable) chooses.
 type Notice struct {
-	Seq       uint64          `json:"seq"` // grows by one with each, over all topics
+	Seq       uint64          `json:"seq"` // grows by one with each, over all topics but those of lines
 	At        int64           `json:"at_ms"`
 	Topic     string          `json:"topic"`
 	ID        int             `json:"id"` // of the instance
@@ -239,8 +244,8 @@ const (
 // LogLine is one line of GET /v1/logs, which streams what apps write: first
 // what is in their log files, log by log, also in those that were put aside, and
 // with ?follow=1 then what comes, also of instances that come. It is NDJSON, or
-// server-sent events for who accepts text/event-stream. Logs are no Notices:
-// they are too many for a ring in memory, and their files remember them better.
+// server-sent events for who accepts text/event-stream, named as TopicOut and
+// TopicErr.
 //
 // ?target=T (repeatable) and ?cwd=DIR choose instances, see Target; ?stream=out
 // or err one of their streams; ?since= and ?until=, milliseconds since the

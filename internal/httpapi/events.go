@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"tend/api"
@@ -32,23 +33,70 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
+	topics := q["topic"]
+	lines, err := s.linesOf(topics)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
 	notices := s.opts.Notices.Reader(after)
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := timely{ResponseWriter: w, control: http.NewResponseController(w)}
-	buffer := bufio.NewWriterSize(out, noticeBuffer)
-	enc := json.NewEncoder(buffer)
-	enc.SetEscapeHTML(false) // Data goes out as it came
+	out := newNoticeStream(w)
 	// The header goes out at once: whoever has it sees what comes from now on.
-	for err = out.flush(); err == nil; err = out.flush() {
-		if err = some(r.Context(), notices, q["topic"], enc); err != nil || buffer.Flush() != nil {
-			return
+	err = out.Flush()
+	ctx, cancel := context.WithCancel(r.Context())
+	var beside sync.WaitGroup
+	if lines != nil {
+		beside.Go(func() {
+			lines.run(ctx, out)
+			cancel() // the end of the stream tells the client
+		})
+	}
+	for err == nil {
+		if err = some(ctx, notices, topics, out); err == nil {
+			err = out.Flush()
 		}
 	}
+	cancel()
+	beside.Wait()
 }
 
-// some waits for a notice on one of the topics, and encodes it and those that
-// are there already.
-func some(ctx context.Context, notices *fanout.Reader, topics []string, enc *json.Encoder) error {
+// noticeStream writes notices to a client.
+type noticeStream struct {
+	out timely
+
+	mu     sync.Mutex
+	buffer *bufio.Writer
+	enc    *json.Encoder
+}
+
+func newNoticeStream(w http.ResponseWriter) *noticeStream {
+	s := &noticeStream{out: timely{ResponseWriter: w, control: http.NewResponseController(w)}}
+	s.buffer = bufio.NewWriterSize(s.out, noticeBuffer)
+	s.enc = json.NewEncoder(s.buffer)
+	s.enc.SetEscapeHTML(false) // Data goes out as it came
+	return s
+}
+
+func (s *noticeStream) tell(n api.Notice) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.enc.Encode(n)
+}
+
+// Flush sends what is there.
+func (s *noticeStream) Flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.buffer.Flush(); err != nil {
+		return err
+	}
+	return s.out.flush()
+}
+
+// some waits for a notice on one of the topics, and tells it and those that are
+// there already.
+func some(ctx context.Context, notices *fanout.Reader, topics []string, out *noticeStream) error {
 	found := false
 	for looked := 0; !found || looked < noticeBatch && notices.Behind(); looked++ {
 		n, err := notices.Next(ctx)
@@ -58,7 +106,7 @@ func some(ctx context.Context, notices *fanout.Reader, topics []string, enc *jso
 		if !wanted(topics, n.Topic) {
 			continue
 		}
-		if err := enc.Encode(n); err != nil {
+		if err := out.tell(n); err != nil {
 			return err
 		}
 		found = true

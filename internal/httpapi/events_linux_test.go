@@ -295,3 +295,36 @@ func cpuTime() time.Duration {
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &use)
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
+
+// Lines are notices for who asks for them, beside all others.
+func TestLinesAsEvents(t *testing.T) {
+	d := serve(t, 1)
+	in := d.list("")[0]
+	appendTo(t, in.OutFile, "before\n")
+	appendTo(t, in.ErrFile, "before\n")
+	both, one, none := d.subscribe(nil, "log:out", "log:err", "x"), d.subscribe(nil, "log:err"), d.subscribe(nil)
+	appendTo(t, in.OutFile, "\"out\"\n")
+	if _, got := next(t, both, 1); got[0] != `log:out "\"out\""` {
+		t.Errorf("got %q", got)
+	}
+	appendTo(t, in.ErrFile, "err\n")
+	for _, s := range []*client.Subscription{both, one} {
+		n, err := s.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.At < in.CreatedAt {
+			t.Errorf("written at %d", n.At)
+		}
+		n.At = 0
+		if diff := cmp.Diff(api.Notice{Topic: api.TopicErr, ID: in.ID, Name: in.Name, Namespace: in.Namespace, Data: json.RawMessage(`"err"`)}, n); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	d.publish("x")
+	for _, s := range []*client.Subscription{both, none} {
+		if _, got := next(t, s, 1); got[0] != "x 1" {
+			t.Errorf("got %q", got)
+		}
+	}
+}

@@ -303,7 +303,7 @@ func (s *logStream) tell(l api.LogLine) error {
 	case l.Done: // without an id the browser keeps the last
 		_, err = fmt.Fprintf(s.buffer, "event: done\ndata: %s\n\n", text)
 	default:
-		_, err = fmt.Fprintf(s.buffer, "id: %s\ndata: %s\n\n", l.Position, text)
+		_, err = fmt.Fprintf(s.buffer, "id: %s\nevent: %s\ndata: %s\n\n", l.Position, topicOf(l.Stream), text)
 	}
 	return s.fate(err)
 }

@@ -147,7 +147,7 @@ func TestLogsAsServerSentEvents(t *testing.T) {
 	if err != nil || res.Header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("%v %v", err, res.Header)
 	}
-	for _, want := range []string{"id: ", "\ndata: {", `"name":"web"`, "event: done\n"} {
+	for _, want := range []string{"id: ", "\nevent: log:out\ndata: {", `"name":"web"`, "event: done\n"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in %s", want, text)
 		}
