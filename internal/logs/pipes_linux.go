@@ -71,6 +71,9 @@ func (p *pipes) wait() ([]int, error) {
 // milliseconds.
 func (p *pipes) rest() { _ = unix.Nanosleep(&unix.Timespec{Nsec: 100_000}, nil) }
 
+// widen has a pipe hold four blocks, if the system lets it.
+func (p *pipes) widen(fd int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 4*blockSize) }
+
 // discard takes at most n bytes out of a pipe, as many as are there.
 func (p *pipes) discard(fd, n int) (done int, err error) {
 	for done < n {
