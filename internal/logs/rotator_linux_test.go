@@ -271,13 +271,15 @@ func TestADeathAtEachStep(t *testing.T) {
 // TestKilledAtAnyInstruction kills the daemon's part of it as it comes, and
 // looks at what is there each time.
 func TestKilledAtAnyInstruction(t *testing.T) {
+	const deaths = 30
 	for _, method := range []string{"gzip", "zstd"} {
 		t.Run(method, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "api.log")
-			leaveAside(t, path, 6, 3000)
-			want := history(t, path)
-			killed := 0
-			for limit := time.Millisecond; ; limit += time.Duration(rand.Int64N(int64(4 * time.Millisecond))) {
+			prepare := func() (path, want string) {
+				path = filepath.Join(t.TempDir(), "api.log")
+				leaveAside(t, path, 6, 3000)
+				return path, history(t, path)
+			}
+			run := func(path string, limit time.Duration) (ended bool) {
 				cmd := exec.Command("/proc/self/exe")
 				cmd.Env = append(os.Environ(), rotatorVar+"="+path, "METHOD="+method)
 				var stderr bytes.Buffer
@@ -288,18 +290,32 @@ func TestKilledAtAnyInstruction(t *testing.T) {
 				kill := time.AfterFunc(limit, func() { cmd.Process.Kill() })
 				err := cmd.Wait()
 				kill.Stop()
-				if history(t, path) != want {
-					t.Fatal("what was put aside has changed")
-				}
-				if err == nil {
-					break
-				}
 				if stderr.Len() > 0 {
 					t.Fatalf("%v: %s", err, &stderr)
 				}
-				killed++
+				return err == nil
 			}
-			t.Logf("killed %d times", killed)
+			// How long it takes when nobody disturbs it is the machine's affair.
+			path, want := prepare()
+			began := time.Now()
+			if !run(path, time.Minute) {
+				t.Fatal("it does not come to its end")
+			}
+			whole := time.Since(began)
+			path, want = prepare()
+			for range deaths {
+				ended := run(path, rand.N(whole))
+				if history(t, path) != want {
+					t.Fatal("what was put aside has changed")
+				}
+				if ended {
+					path, want = prepare()
+				}
+			}
+			run(path, time.Minute)
+			if history(t, path) != want {
+				t.Error("what was put aside has changed")
+			}
 			for _, name := range files(t, filepath.Dir(path)) {
 				if !strings.HasSuffix(name, ending(method)) {
 					t.Errorf("%s is left", name)
