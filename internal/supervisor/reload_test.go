@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -57,10 +58,7 @@ func (w *world) reload(change func(*api.ActRequest), targets ...string) ([]api.E
 func (w *world) alone() {
 	w.t.Helper()
 	synctest.Wait()
-	w.k.mu.Lock()
-	live := len(w.k.live)
-	w.k.mu.Unlock()
-	online := 0
+	live, online := w.k.alive(), 0
 	for _, row := range w.View().Rows {
 		if row.State == api.Online {
 			online++
@@ -412,20 +410,19 @@ func TestOrdersInTheMiddleOfAReload(t *testing.T) {
 				w.start(spec("a", cluster, func(s *api.Spec) { s.ListenTimeout = 60_000 }))
 				test.set(w)
 				// They are slow to end, and the hidden one slower.
-				n := 0
+				var n atomic.Int64
 				w.k.hear = func(p fakeProc, sig syscall.Signal) {
 					if sig == syscall.SIGKILL {
 						w.k.exit(p.Key, uint32(sig))
 						return
 					}
-					n++
-					time.AfterFunc(time.Second/time.Duration(n), func() { w.k.exit(p.Key, uint32(sig)) })
+					time.AfterFunc(time.Second/time.Duration(n.Add(1)), func() { w.k.exit(p.Key, uint32(sig)) })
 				}
 				reload := make(chan error, 1)
 				go func() { _, err := w.reload(nil, "a"); reload <- err }()
 				time.Sleep(time.Second)
-				if len(w.k.live) != 2 {
-					t.Fatalf("%d processes in the middle of it", len(w.k.live))
+				if n := w.k.alive(); n != 2 {
+					t.Fatalf("%d processes in the middle of it", n)
 				}
 				if err := test.order(w); err != nil {
 					t.Errorf("the order: %v", err)
@@ -609,12 +606,13 @@ func TestTheOldProcessEndsAsItIsAsked(t *testing.T) {
 func TestWorkersFinishBeforeTheyAreScaledAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.k.channels.drain = func(key string, _ time.Duration) {
-			time.AfterFunc(3*time.Second, func() { w.k.channels.finished(key) })
+		channels := w.k.channels
+		channels.drain = func(key string, _ time.Duration) {
+			time.AfterFunc(3*time.Second, func() { channels.finished(key) })
 		}
 		w.start(spec("a", cluster, instances(3)))
-		began := time.Now()
-		go func() { _ = w.Scale(t.Context(), api.ScaleRequest{Name: "a", Count: 1}, nobody) }()
+		began, first := time.Now(), w
+		go func() { _ = first.Scale(t.Context(), api.ScaleRequest{Name: "a", Count: 1}, nobody) }()
 		time.Sleep(time.Second)
 		if n := len(w.k.sent()); n != 0 || w.row(0).State != api.Stopping || w.row(2).State != api.Online {
 			t.Errorf("%d signals before they have finished; %v", n, w.states())
@@ -716,10 +714,10 @@ func dies(t *testing.T, boot func(string) []word, crash, over bool, dieAt, cut i
 	}
 	w.k.written = fi.Size()
 	w.k.mu.Unlock()
-	var reported bool
+	var reported atomic.Bool
 	go func() {
 		_, err := w.reload(nil, "a")
-		reported = err == nil
+		reported.Store(err == nil)
 	}()
 	time.Sleep(20 * time.Second)
 	w.k.mu.Lock()
@@ -739,7 +737,7 @@ func dies(t *testing.T, boot func(string) []word, crash, over bool, dieAt, cut i
 		if err := os.WriteFile(w.home.Journal(), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		reported = false // nobody heard
+		reported.Store(false) // nobody heard
 	}
 	w.k.answer = nil
 	next := openWorld(t, w.home, w.k, w.k.inventory())
@@ -750,8 +748,8 @@ func dies(t *testing.T, boot func(string) []word, crash, over bool, dieAt, cut i
 		t.Errorf("in the list: %v", next.states())
 	}
 	switch taken := row.Key != old; {
-	case lived && taken != over, taken && !over, reported && !taken:
-		t.Errorf("taken over: %v, the daemon lived: %v, it said so: %v", taken, lived, reported)
+	case lived && taken != over, taken && !over, reported.Load() && !taken:
+		t.Errorf("taken over: %v, the daemon lived: %v, it said so: %v", taken, lived, reported.Load())
 	case lived && !over && row.Reason == "":
 		t.Error("nobody is told why it failed")
 	}

@@ -474,6 +474,13 @@ func (k *fakeKeeper) running() map[string]int {
 	return n
 }
 
+// alive is how many processes there are, those included that end.
+func (k *fakeKeeper) alive() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.live)
+}
+
 // daemon is the number of the daemon that asks now.
 func (k *fakeKeeper) daemon() int {
 	k.mu.Lock()
