@@ -195,11 +195,12 @@ func TestLogsFollow(t *testing.T) {
 func TestLogsFollowInEachForm(t *testing.T) {
 	const stamp = `\d{4}-\d\d-\d\d`
 	for args, want := range map[string]string{
-		"logs --lines 0":                                  `(?m)^0\|tick  \| four$`,
-		"logs --lines 0 --timestamp":                      `(?m)^` + stamp + `-\d\d:\d\d:\d\d 0\|tick  \| four$`,
-		"logs --raw --lines 0":                            `(?m)^four$`,
-		"logs --json":                                     `(?m)^\{"message":"four","timestamp":"` + stamp + `T\d\d:\d\d:\d\d\.\d{3}Z","type":"out","process_id":0,"app_name":"tick"\}$`,
-		"logs --format":                                   `(?m)^timestamp=` + stamp + `-\d\d:\d\d:\d\d[+-]\d{4} app=tick id=0 type=out message=four$`,
+		"logs --lines 0":             `(?m)^0\|tick  \| four$`,
+		"logs --lines 0 --timestamp": `(?m)^` + stamp + `-\d\d:\d\d:\d\d 0\|tick  \| four$`,
+		"logs --raw --lines 0":       `(?m)^four$`,
+		"logs --json":                `(?m)^\{"message":"four","timestamp":"` + stamp + `T\d\d:\d\d:\d\d\.\d{3}Z","type":"out","process_id":0,"app_name":"tick"\}$`,
+		"logs --format":              `(?m)^timestamp=` + stamp + `-\d\d:\d\d:\d\d[+-]\d{4} app=tick id=0 type=out message=four$`,
+
 		"logs --lines 0 --grep f.*r --exclude ^three":     `(?m)^0\|tick  \| four$`,
 		"logs --lines 0 --highlight our":                  `f\x1b\[100mour\x1b\[49m`,
 		"logs --lines 0 --since 1s --out":                 `(?m)^0\|tick  \| four$`,

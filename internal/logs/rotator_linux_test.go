@@ -296,13 +296,13 @@ func TestKilledAtAnyInstruction(t *testing.T) {
 				return err == nil
 			}
 			// How long it takes when nobody disturbs it is the machine's affair.
-			path, want := prepare()
+			path, _ := prepare()
 			began := time.Now()
 			if !run(path, time.Minute) {
 				t.Fatal("it does not come to its end")
 			}
 			whole := time.Since(began)
-			path, want = prepare()
+			path, want := prepare()
 			for range deaths {
 				ended := run(path, rand.N(whole))
 				if history(t, path) != want {
