@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,16 +38,7 @@ func (k *Keeper) spawn(f wire.Frame, m wire.Spawn) error {
 	}
 
 	pidfd := -1
-	attr := &syscall.ProcAttr{
-		Dir: m.Dir, Env: m.Env, Files: files,
-		// A session of its own: no terminal, and a group that signals reach
-		// as a whole.
-		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
-	}
-	if m.AsUser {
-		attr.Sys.Credential = &syscall.Credential{Uid: m.UID, Gid: m.GID, Groups: m.Groups}
-	}
-	pid, err := syscall.ForkExec(m.Path, m.Argv, attr)
+	pid, err := fork(m, f.Body, files, &pidfd)
 	if err != nil {
 		for n := range pipes {
 			k.drop(wire.PipeName(m.Key, n))

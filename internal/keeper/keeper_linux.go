@@ -212,7 +212,7 @@ func (k *Keeper) hello(f wire.Frame, keep *int) error {
 			return err
 		}
 	}
-	reply := wire.Hello{PID: os.Getpid(), Daemon: k.daemon.path, Keeper: k.exe, Seq: k.seq}
+	reply := wire.Hello{PID: os.Getpid(), Daemon: k.daemon.path, Keeper: k.exe, Seq: k.seq, Level: wire.LevelLimits}
 	k.send(wire.Frame{Kind: wire.KindHello, ID: f.ID, Body: reply.Append(nil)})
 	return nil
 }

@@ -26,6 +26,7 @@ const (
 //	tend-keeper run --home=DIR --daemon=PATH [--ready-fd=N]   start a daemon and keep
 //	tend-keeper adopt --home=DIR --fd=N                      a daemon that lost its keeper hands over on fd N
 //	tend-keeper resume --home=DIR --fd=N                     go on from the state that the binary before left in file N
+//	tend-keeper exec --fd=N                                  become the process that file N describes
 //	tend-keeper version                                      print the version of the wire
 func Main(args []string) int {
 	o, err := parseArgs(args)
@@ -36,6 +37,9 @@ func Main(args []string) int {
 	if o.form == "version" {
 		_, _ = os.Stdout.WriteString("tend-keeper wire " + strconv.Itoa(wire.Version) + "\n")
 		return 0
+	}
+	if o.form == "exec" {
+		return execute(o.fd)
 	}
 	code, err := start(o)
 	if err != nil {
@@ -77,6 +81,7 @@ func parseArgs(args []string) (options, error) {
 		}
 	}
 	ok := o.form == "version" ||
+		o.form == "exec" && o.fd >= 0 ||
 		o.form == "run" && o.home != "" && o.daemon != "" ||
 		(o.form == "adopt" || o.form == "resume") && o.home != "" && o.fd >= 0
 	if !ok {

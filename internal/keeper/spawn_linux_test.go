@@ -22,7 +22,7 @@ func TestHello(t *testing.T) {
 	l := adopted(t)
 	f := l.ask(wire.KindHello, wire.Hello{Daemon: "/bin/daemon"}.Append(nil))
 	got, err := wire.ParseHello(f.Body)
-	want := wire.Hello{PID: l.pid, Daemon: "/bin/daemon", Keeper: keeperExe}
+	want := wire.Hello{PID: l.pid, Daemon: "/bin/daemon", Keeper: keeperExe, Level: wire.LevelLimits}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil || f.Kind != wire.KindHello {
 		t.Errorf("kind %d, %v (-want +got):\n%s", f.Kind, err, diff)
 	}

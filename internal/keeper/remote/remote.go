@@ -39,7 +39,8 @@ type Keeper struct {
 	conn     *wire.Conn // nil while there is no keeper
 	pid      int
 	exe      string
-	seq      uint64 // the last exit seen
+	level    wire.Level // what the keeper understands
+	seq      uint64     // the last exit seen
 	lastID   uint64
 	calls    map[uint64]func(wire.Frame, error) // that wait for their answer
 	children map[string]child
@@ -57,6 +58,10 @@ type child struct {
 // ErrLost is the answer to a request whose keeper died: it may have been
 // carried out or not.
 var ErrLost = errors.New("the keeper died before it answered")
+
+// ErrOld is the answer for a process that the keeper would start in another way
+// than asked, for it is of an older version.
+var ErrOld = errors.New("the keeper that runs is of an older version, which knows no limits and no umask")
 
 // RefusedError is the keeper's no.
 type RefusedError struct {
@@ -124,7 +129,7 @@ func (k *Keeper) inventory() (Inventory, error) {
 			if err != nil {
 				return inv, err
 			}
-			k.pid, k.exe, k.seq = m.PID, m.Keeper, m.Seq
+			k.pid, k.exe, k.seq, k.level = m.PID, m.Keeper, m.Seq, m.Level
 		case wire.KindChild:
 			m, err := wire.ParseChild(f.Body)
 			if err != nil || len(f.FDs) != 1 {
@@ -260,7 +265,7 @@ func (k *Keeper) tell(kind wire.Kind, body []byte, fds ...int) {
 }
 
 // Spawn asks for a process. done is called once and must not block: with the
-// process, with a *RefusedError, or with ErrLost.
+// process, with a *RefusedError, with ErrOld, or with ErrLost.
 //
 // The pipes and sockets are made here, so that our ends are held by two
 // processes from the beginning: whichever dies, no process at the other end
@@ -268,9 +273,14 @@ func (k *Keeper) tell(kind wire.Kind, body []byte, fds ...int) {
 func (k *Keeper) Spawn(m wire.Spawn, done func(wire.Child, error)) {
 	k.mu.Lock()
 	c, there := k.children[m.Key]
+	old := k.level < m.Needs()
 	k.mu.Unlock()
-	if there {
+	switch {
+	case there:
 		done(c.Child, nil)
+		return
+	case old:
+		done(wire.Child{Key: m.Key}, ErrOld)
 		return
 	}
 	var fds, theirs []int

@@ -80,7 +80,7 @@ func (k *Keeper) handOver() error {
 		return fmt.Errorf("greet the new keeper: %w", errors.Join(err, conn.Close()))
 	}
 	k.mu.Lock()
-	k.conn, k.pid, k.exe, k.settled = conn, hello.PID, hello.Keeper, false
+	k.conn, k.pid, k.exe, k.level, k.settled = conn, hello.PID, hello.Keeper, hello.Level, false
 	lost := k.calls
 	k.calls = map[uint64]func(wire.Frame, error){}
 	k.mu.Unlock()

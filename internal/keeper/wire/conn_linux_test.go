@@ -141,7 +141,7 @@ func TestABrokenPeer(t *testing.T) {
 		b = binary.LittleEndian.AppendUint32(b, size)
 		return binary.LittleEndian.AppendUint64(b, 1)
 	}
-	file, err := memFile([]byte("four"))
+	file, err := MemFile([]byte("four"))
 	if err != nil {
 		t.Fatal(err)
 	}

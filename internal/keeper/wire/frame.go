@@ -98,7 +98,7 @@ func (c *Conn) Write(f Frame) error {
 	if len(f.Body) <= inlineBody {
 		return c.Send(AppendFrame(nil, f), f.FDs...)
 	}
-	fd, err := memFile(f.Body)
+	fd, err := MemFile(f.Body)
 	if err != nil {
 		return err
 	}

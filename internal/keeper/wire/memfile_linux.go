@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memFile makes a file in memory that holds data and is closed on exec.
-func memFile(data []byte) (int, error) {
+// MemFile makes a file in memory that holds data and is closed on exec.
+func MemFile(data []byte) (int, error) {
 	fd, err := unix.MemfdCreate("tend", unix.MFD_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)

@@ -1,5 +1,7 @@
 package wire
 
+import "cmp"
+
 // Hello opens a connection, both ways. From a daemon that starts a new keeper
 // it carries the daemon's pidfd.
 type Hello struct {
@@ -7,14 +9,27 @@ type Hello struct {
 	Daemon string // the binary that the keeper starts as daemon
 	Keeper string // the keeper's own binary
 	Seq    uint64 // the last number given to an exit
+	Level  Level  // what the sender understands
 }
+
+// Level is how much of a frame a keeper understands: what it does not know it
+// skips, and where that would start a process other than the one asked for, the
+// daemon has to know. Append only; each includes those before it.
+type Level uint64
+
+// The levels.
+const (
+	LevelFirst  Level = 0
+	LevelLimits Level = 1 // Spawn: Umask and Limits
+)
 
 // Append appends the body of the message to b.
 func (m Hello) Append(b []byte) []byte {
 	b = appendInt(b, 1, m.PID)
 	b = appendString(b, 2, m.Daemon)
 	b = appendString(b, 3, m.Keeper)
-	return appendUint(b, 4, m.Seq)
+	b = appendUint(b, 4, m.Seq)
+	return appendUint(b, 5, uint64(m.Level))
 }
 
 // ParseHello reads the body of a Hello.
@@ -29,6 +44,8 @@ func ParseHello(b []byte) (m Hello, err error) {
 			m.Keeper = v.string()
 		case 4:
 			m.Seq = v.uint()
+		case 5:
+			m.Level = Level(v.uint())
 		}
 	})
 	return m, err
@@ -68,6 +85,46 @@ type Spawn struct {
 	GID    uint32
 	Groups []uint32
 	Tag    []byte // kept with the process for the daemon, not understood
+	// SetUmask gives the process Umask in place of the keeper's own, and Limits
+	// are resource limits of its own; see Needs.
+	SetUmask bool
+	Umask    uint32
+	Limits   []Limit
+}
+
+// Needs is what a keeper has to understand to start the process as it is meant.
+func (m Spawn) Needs() Level {
+	if m.SetUmask || len(m.Limits) > 0 {
+		return LevelLimits
+	}
+	return LevelFirst
+}
+
+// Limit is a resource limit of a process (getrlimit(2)). Unlimited is no limit.
+type Limit struct {
+	Name       string // as ulimit calls the resource: "nofile"
+	Soft, Hard uint64
+}
+
+// Unlimited is the value of a limit that is none (RLIM_INFINITY).
+const Unlimited = 1<<64 - 1
+
+func (l Limit) append(b []byte) []byte {
+	return appendUint(appendUint(appendString(b, 1, l.Name), 2, l.Soft), 3, l.Hard)
+}
+
+func parseLimit(b []byte) (l Limit, err error) {
+	err = fields(b, func(field uint8, v value) {
+		switch field {
+		case 1:
+			l.Name = v.string()
+		case 2:
+			l.Soft = v.uint()
+		case 3:
+			l.Hard = v.uint()
+		}
+	})
+	return l, err
 }
 
 // Append appends the body of the message to b.
@@ -90,11 +147,19 @@ func (m Spawn) Append(b []byte) []byte {
 	for _, g := range m.Groups {
 		b = appendUint(b, 10, uint64(g))
 	}
-	return appendBytes(b, 11, m.Tag)
+	b = appendBytes(b, 11, m.Tag)
+	if m.SetUmask {
+		b = appendUint(b, 12, uint64(m.Umask))
+	}
+	for _, l := range m.Limits {
+		b = appendBytes(b, 13, l.append(nil))
+	}
+	return b
 }
 
 // ParseSpawn reads the body of a Spawn.
 func ParseSpawn(b []byte) (m Spawn, err error) {
+	var inner error
 	err = fields(b, func(field uint8, v value) {
 		switch field {
 		case 1:
@@ -119,9 +184,15 @@ func ParseSpawn(b []byte) (m Spawn, err error) {
 			m.Groups = append(m.Groups, uint32(v.uint())) //nolint:gosec // sent as one
 		case 11:
 			m.Tag = v.bytes()
+		case 12:
+			m.SetUmask, m.Umask = true, uint32(v.uint()) //nolint:gosec // sent as one
+		case 13:
+			l, err := parseLimit(v)
+			inner = cmp.Or(inner, err)
+			m.Limits = append(m.Limits, l)
 		}
 	})
-	return m, err
+	return m, cmp.Or(err, inner)
 }
 
 // Child is a process that the keeper holds. The frame carries its pidfd.

@@ -57,15 +57,25 @@ func TestMessages(t *testing.T) {
 		return Hello{
 			PID: ints().Draw(t, "pid"), Daemon: texts().Draw(t, "daemon"),
 			Keeper: texts().Draw(t, "keeper"), Seq: rapid.Uint64().Draw(t, "seq"),
+			Level: Level(rapid.Uint64().Draw(t, "level")),
 		}
 	}, ParseHello)
+	limits := rapid.Custom(func(t *rapid.T) Limit {
+		return Limit{Name: texts().Draw(t, "name"), Soft: rapid.Uint64().Draw(t, "soft"), Hard: rapid.Uint64().Draw(t, "hard")}
+	})
 	check(t, "Spawn", func(t *rapid.T) Spawn {
+		umask := rapid.Uint32().Draw(t, "umask")
+		masked := rapid.Bool().Draw(t, "masked")
+		if !masked {
+			umask = 0
+		}
 		return Spawn{
 			Key: texts().Draw(t, "key"), Path: texts().Draw(t, "path"), Argv: lists().Draw(t, "argv"),
 			Env: lists().Draw(t, "env"), Dir: texts().Draw(t, "dir"),
 			Slots:  rapid.SliceOfN(rapid.Map(rapid.Byte(), func(b byte) Slot { return Slot(b) }), 0, 5).Draw(t, "slots"),
 			AsUser: rapid.Bool().Draw(t, "as user"), UID: rapid.Uint32().Draw(t, "uid"), GID: rapid.Uint32().Draw(t, "gid"),
 			Groups: rapid.SliceOfN(rapid.Uint32(), 0, 4).Draw(t, "groups"), Tag: rapid.SliceOf(rapid.Byte()).Draw(t, "tag"),
+			SetUmask: masked, Umask: umask, Limits: rapid.SliceOfN(limits, 0, 3).Draw(t, "limits"),
 		}
 	}, ParseSpawn)
 	check(t, "Child", func(t *rapid.T) Child {
