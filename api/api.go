@@ -66,6 +66,11 @@ type Spec struct {
 	InterpreterArgs []string `json:"interpreter_args,omitempty"`
 	Cwd             string   `json:"cwd"`
 
+	// Templates in Args, InterpreterArgs, Cwd, the values of Env, the paths of Log
+	// and the command line of a shell stand for what differs from one instance to
+	// the next: {{instance}}, {{id}}, {{env.PORT}}, and Supervisor's
+	// %(process_num)02d. They are filled in for each launch.
+
 	// Env is what the app was given by its file or by flags. It wins over the
 	// environment inherited from the client (StartRequest.Inherited), of which
 	// FilterEnv leaves variables out.
@@ -76,6 +81,8 @@ type Spec struct {
 	Mode      Mode `json:"mode"`
 	// InstanceVar is the variable that holds the instance's number.
 	InstanceVar string `json:"instance_var"`
+	// InstanceStart is the number that the first instance is told as its own.
+	InstanceStart int `json:"instance_start,omitempty"`
 	// Balance is for cluster mode. Empty: RoundRobin, or Shared where the app's
 	// environment has NODE_CLUSTER_SCHED_POLICY=none, as Node's own cluster.
 	Balance Balance `json:"balance,omitempty"`
@@ -87,13 +94,30 @@ type Spec struct {
 	Account  string `json:"account,omitempty"` // name of UID, when UID is set
 	UID      *int   `json:"uid,omitempty"`     // run as; only root may
 	GID      *int   `json:"gid,omitempty"`
-	Groups   []int  `json:"groups,omitempty"` // supplementary, with UID
+	Groups   []int  `json:"groups,omitempty"` // supplementary, with UID or GID
+	// Umask is that of the process; nil: of whoever started the keeper.
+	Umask *int `json:"umask,omitempty"`
+	// Limits are resource limits, by the names that ulimit gives them: "nofile".
+	Limits map[string]Limit `json:"limits,omitempty"`
 
+	// Priority orders the apps of one command: the lowest starts first and stops
+	// last; nil is 999, as with Supervisor.
+	Priority    *int  `json:"priority,omitempty"`
 	Autostart   bool  `json:"autostart"`
 	Autorestart bool  `json:"autorestart"`
 	StopCodes   []int `json:"stop_exit_codes,omitempty"`
-	MaxRestarts int   `json:"max_restarts"`
-	MinUptime   int64 `json:"min_uptime_ms"`
+	// Unexpected makes an exit code of ExpectedCodes the end: with Autorestart
+	// only others are answered by a restart.
+	Unexpected    bool  `json:"unexpected,omitempty"`
+	ExpectedCodes []int `json:"expected_exit_codes,omitempty"`
+	MaxRestarts   int   `json:"max_restarts"`
+	MinUptime     int64 `json:"min_uptime_ms"`
+	// StartTime is how long a process stays launching before it is online; one
+	// that ends before is an unstable start. WaitReady has a rule of its own.
+	StartTime int64 `json:"start_time_ms,omitempty"`
+	// StartRetries is how often a start is tried again that failed before it was
+	// online; nil: until MaxRestarts.
+	StartRetries *int `json:"start_retries,omitempty"`
 	// RestartDelay is waited before an automatic restart. Backoff, when not
 	// 0, is the first of growing delays and wins over RestartDelay.
 	RestartDelay int64  `json:"restart_delay_ms"`
@@ -104,6 +128,8 @@ type Spec struct {
 	StopSignal  string `json:"stop_signal"` // "SIGINT"
 	KillTimeout int64  `json:"kill_timeout_ms"`
 	TreeKill    bool   `json:"treekill"`
+	// GroupKill keeps TreeKill to the process group of the first process.
+	GroupKill bool `json:"groupkill,omitempty"`
 	// ShutdownMessage asks the app to end by the message "shutdown" on its
 	// IPC channel in place of StopSignal.
 	ShutdownMessage bool  `json:"shutdown_with_message,omitempty"`
@@ -120,6 +146,12 @@ type Spec struct {
 	// Extra keeps fields that PM2 knows and that tend stores but does not act
 	// on (pmx, vizion, automation, source_map_support, ...), as PM2 names them.
 	Extra map[string]any `json:"extra,omitempty"`
+}
+
+// Limit is a resource limit of a process (getrlimit(2)); -1 is none.
+type Limit struct {
+	Soft int64 `json:"soft"`
+	Hard int64 `json:"hard"`
 }
 
 // EnvFilter leaves inherited variables out.

@@ -71,6 +71,11 @@ type ActRequest struct {
 	// Inherited, when not nil, is merged over the environment that the
 	// instances inherited (restart or reload --update-env).
 	Inherited map[string]string `json:"inherited,omitempty"`
+	// Change, for ActStart, ActRestart and ActReload, is what is to be another in
+	// the Spec of each instance: a JSON merge patch (RFC 7396), like
+	// {"kill_timeout_ms": 3000, "cron_restart": null}. What it makes has to be
+	// a valid Spec for all of them, or nothing is done.
+	Change json.RawMessage `json:"change,omitempty"`
 }
 
 // ScaleRequest is the body of POST /v1/scale. Answered by a stream of Events.

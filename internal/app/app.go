@@ -17,6 +17,19 @@ const (
 	defaultMaxRestarts   = 16
 )
 
+// defaultPriority is that of an app that has none of its own, as Supervisor has
+// it.
+const defaultPriority = 999
+
+// Priority orders the apps of one command: the lowest starts first, and stops
+// last.
+func Priority(s *api.Spec) int {
+	if s.Priority == nil {
+		return defaultPriority
+	}
+	return *s.Priority
+}
+
 // Default is a Spec with every default that does not depend on the app.
 func Default() api.Spec {
 	return api.Spec{

@@ -51,6 +51,7 @@ func TestEachInstanceHasItsInspectorPort(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &api.Spec{Script: "/a.js", Interpreter: "/bin/node", InterpreterArgs: strings.Fields(test.args), Args: []string{"--inspect"}}
+			s.Extra = map[string]any{"source_map_support": false}
 			_, argv := Argv(s, test.launch)
 			want := append(append([]string{"/bin/node"}, strings.Fields(test.want)...), "/a.js", "--inspect")
 			if diff := cmp.Diff(want, argv); diff != "" {

@@ -23,12 +23,26 @@ func Argv(s *api.Spec, l Launch) (path string, argv []string) {
 		argv = append(argv, "--require="+l.Preload)
 	}
 	if IsNode(s.Interpreter) {
+		if mapsSources(s) {
+			argv = append(argv, sourceMaps)
+		}
 		argv = append(argv, inspectorArgs(s.InterpreterArgs, l)...)
 	} else {
 		argv = append(argv, s.InterpreterArgs...)
 	}
 	argv = append(argv, s.Script)
 	return s.Interpreter, append(argv, s.Args...)
+}
+
+// sourceMaps has node translate the places in stack traces to the sources that a
+// program was built from, where it says which those are.
+const sourceMaps = "--enable-source-maps"
+
+// mapsSources tells whether an app of node gets sourceMaps: as with PM2, unless it
+// is switched off, or the app says what it wants itself.
+func mapsSources(s *api.Spec) bool {
+	return s.Extra["source_map_support"] != false && s.Extra["disable_source_map_support"] != true &&
+		!slices.Contains(s.InterpreterArgs, sourceMaps) && !slices.Contains(s.InterpreterArgs, "--no-enable-source-maps")
 }
 
 // Merged is the whole environment of an app: what it inherited, without what
@@ -59,7 +73,8 @@ type Launch struct {
 	Index     int    // number among the app's instances
 	UniqueID  string // new for each launch
 	Restarts  int
-	Instances int // how many the app has
+	Instances int    // how many the app has
+	Host      string // name of this machine
 	// ChannelFD is the descriptor that is the IPC channel of the process; 0:
 	// it has none.
 	ChannelFD int
@@ -103,10 +118,7 @@ func BalanceOf(s *api.Spec, inherited map[string]string) api.Balance {
 // are known to read (pm2-surface 2.5).
 func Environ(s *api.Spec, inherited map[string]string, h home.Dir, f Files, l Launch) []string {
 	env := Merged(s, inherited)
-	if s.IncrementVar != "" {
-		base, _ := strconv.Atoi(env[s.IncrementVar]) // absent or not a number counts from 0, as in PM2
-		env[s.IncrementVar] = strconv.Itoa(base + l.Index)
-	}
+	numbers := counted(env, s, l)
 	for k, v := range map[string]string{
 		"PWD": s.Cwd, "PM2_HOME": string(h), "name": s.Name, "namespace": s.Namespace,
 		"exec_mode": string(s.Mode) + "_mode", "instances": strconv.Itoa(l.Instances),
@@ -120,9 +132,7 @@ func Environ(s *api.Spec, inherited map[string]string, h home.Dir, f Files, l La
 	}
 	env["pm_id"] = strconv.Itoa(l.ID)
 	env["unique_id"] = l.UniqueID
-	if s.InstanceVar != "" {
-		env[s.InstanceVar] = strconv.Itoa(l.Index)
-	}
+	maps.Copy(env, numbers)
 	// What Node's child_process and cluster tell a child (node-ipc: they take
 	// them out of its process.env again). Of whoever started us they mean
 	// nothing here.
@@ -157,28 +167,37 @@ var nameChars = regexp.MustCompile(`[^A-Za-z0-9.\-]`)
 // instanceTail is a "-12" before ".log", which another instance id replaces.
 var instanceTail = regexp.MustCompile(`-\d+\.log$`)
 
-// FilesOf is where instance id of s writes (pm2-surface 2.3): the paths that
+// FilesOf is where an instance of s writes (pm2-surface 2.3): the paths that
 // were asked for, or the defaults below the home; without merge_logs with the
-// id before ".log", and always with it in the name of the pid file.
-func FilesOf(s *api.Spec, h home.Dir, id int) Files {
-	base := filepath.Join(h.Logs(), nameChars.ReplaceAllString(s.Name, "-"))
+// id before ".log", and always with it in the name of the pid file. A path that
+// has the number of the instance in it already is taken as it is.
+func FilesOf(s *api.Spec, inherited map[string]string, h home.Dir, l Launch) Files {
+	log, plain := Filled(s, inherited, l).Log, nameChars.ReplaceAllString(s.Name, "-")
+	base := filepath.Join(h.Logs(), plain)
 	f := Files{
-		Out: orElse(s.Log.Out, base+"-out.log"),
-		Err: orElse(s.Log.Err, base+"-error.log"),
-		Pid: orElse(s.Log.Pid, filepath.Join(h.Pids(), nameChars.ReplaceAllString(s.Name, "-")+".pid")),
+		Out: orElse(log.Out, base+"-out.log"),
+		Err: orElse(log.Err, base+"-error.log"),
+		Pid: orElse(log.Pid, filepath.Join(h.Pids(), plain+".pid")),
 	}
-	switch s.Log.Combined {
+	switch log.Combined {
 	case "":
 	case "true":
 		f.Combined = base + ".log"
 	default:
-		f.Combined = s.Log.Combined
+		f.Combined = log.Combined
 	}
-	if !s.Log.Merge {
-		f.Out, f.Err, f.Combined = withID(f.Out, id), withID(f.Err, id), withID(f.Combined, id)
+	for _, p := range []struct {
+		path    *string
+		written string
+	}{{&f.Out, s.Log.Out}, {&f.Err, s.Log.Err}, {&f.Combined, s.Log.Combined}} {
+		if !s.Log.Merge && !Varies(p.written) {
+			*p.path = withID(*p.path, l.ID)
+		}
 	}
-	ext := filepath.Ext(f.Pid)
-	f.Pid = strings.TrimSuffix(f.Pid, ext) + "-" + strconv.Itoa(id) + ext
+	if !Varies(s.Log.Pid) {
+		ext := filepath.Ext(f.Pid)
+		f.Pid = strings.TrimSuffix(f.Pid, ext) + "-" + strconv.Itoa(l.ID) + ext
+	}
 	return f
 }
 

@@ -26,7 +26,22 @@ func TestArgv(t *testing.T) {
 		"a script has an interpreter": {
 			api.Spec{Script: "/srv/a.js", Interpreter: "/bin/node", InterpreterArgs: []string{"--inspect"}, Args: []string{"x y", ""}},
 			"/bin/node",
-			[]string{"/bin/node", "--inspect", "/srv/a.js", "x y", ""},
+			[]string{"/bin/node", "--enable-source-maps", "--inspect", "/srv/a.js", "x y", ""},
+		},
+		"without source maps": {
+			api.Spec{Script: "/srv/a.js", Interpreter: "/bin/node", Extra: map[string]any{"source_map_support": false}},
+			"/bin/node",
+			[]string{"/bin/node", "/srv/a.js"},
+		},
+		"without source maps, in PM2's other words": {
+			api.Spec{Script: "/srv/a.js", Interpreter: "/bin/node", Extra: map[string]any{"disable_source_map_support": true}},
+			"/bin/node",
+			[]string{"/bin/node", "/srv/a.js"},
+		},
+		"who says it himself is not told twice": {
+			api.Spec{Script: "/srv/a.js", Interpreter: "/bin/node", InterpreterArgs: []string{"--no-enable-source-maps"}},
+			"/bin/node",
+			[]string{"/bin/node", "--no-enable-source-maps", "/srv/a.js"},
 		},
 		"a command line has a shell": {
 			api.Spec{Script: "echo $HOME", Interpreter: "/bin/sh", InterpreterArgs: []string{"-c"}},
@@ -247,7 +262,7 @@ func TestFilesOf(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := FilesOf(&api.Spec{Name: test.app, Log: test.log}, h, 4)
+			got := FilesOf(&api.Spec{Name: test.app, Log: test.log}, nil, h, Launch{ID: 4})
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -61,6 +62,7 @@ func Validate(s *api.Spec) error {
 			bad("instance_var: %q cannot be the name of a variable", name)
 		}
 	}
+	all = append(all, checkAllTemplates(s)...)
 	for _, id := range append([]*int{s.UID, s.GID}, pointers(s.Groups)...) {
 		if id != nil && (*id < 0 || int64(*id) >= math.MaxUint32) {
 			bad("uid, gid: %d is no user or group", *id)
@@ -85,6 +87,9 @@ func Validate(s *api.Spec) error {
 	}{
 		{"max_restarts", int64(s.MaxRestarts)},
 		{"min_uptime", s.MinUptime},
+		{"start_secs", s.StartTime},
+		{"start_retries", int64(orZero(s.StartRetries))},
+		{"instance_start", int64(s.InstanceStart)},
 		{"restart_delay", s.RestartDelay},
 		{"exp_backoff_restart_delay", s.Backoff},
 		{"max_memory_restart", s.MaxMemory},
@@ -100,11 +105,54 @@ func Validate(s *api.Spec) error {
 	if _, err := Signal(s.StopSignal); err != nil {
 		bad("stop_signal: %w", err)
 	}
+	if u := orZero(s.Umask); u < 0 || u > maxUmask {
+		bad("umask: %#o is not between 0 and 0777", u)
+	}
+	for _, code := range slices.Concat(s.StopCodes, s.ExpectedCodes) {
+		if code < 0 || code > 255 {
+			bad("exit codes: %d is not between 0 and 255", code)
+		}
+	}
+	all = append(all, checkLimits(s.Limits)...)
 	all = append(all, checkLog(&s.Log)...)
 	if len(all) == 0 {
 		return nil
 	}
 	return &errs.Error{Op: "check app", On: s.Name, Kind: errs.Invalid, Err: errors.Join(all...)}
+}
+
+func orZero(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// maxUmask is all the bits that a umask may have.
+const maxUmask = 0o777
+
+// LimitNames are the resources that may be limited, as ulimit and limits.conf
+// call them.
+func LimitNames() []string {
+	return []string{
+		"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
+		"rtprio", "rttime", "sigpending", "stack",
+	}
+}
+
+func checkLimits(limits map[string]api.Limit) (all []error) {
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		l := limits[name]
+		switch {
+		case !slices.Contains(LimitNames(), name):
+			all = append(all, fmt.Errorf("limits: %q is no resource; there are %s", name, strings.Join(LimitNames(), ", ")))
+		case l.Soft < -1 || l.Hard < -1:
+			all = append(all, fmt.Errorf("limits: %s: a limit is not negative", name))
+		case l.Hard >= 0 && (l.Soft > l.Hard || l.Soft < 0):
+			all = append(all, fmt.Errorf("limits: %s: the soft limit is above the hard one", name))
+		}
+	}
+	return all
 }
 
 func checkLog(l *api.Log) (all []error) {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -259,15 +258,6 @@ func describing(set *pflag.FlagSet) []string {
 		}
 	}
 	return out
-}
-
-// unsettled refuses options that would change an app that is in the list.
-func unsettled(set *pflag.FlagSet, target string) error {
-	if names := describing(set); len(names) > 0 {
-		return invalid("change", target, "delete it and start it with these options, or give them in a configuration file",
-			errors.New(strings.Join(names, ", ")+": the options of an app that is in the list cannot be changed yet"))
-	}
-	return nil
 }
 
 // usage prints what a command, or the whole program, understands.

@@ -26,7 +26,7 @@ type startOptions struct {
 	fields    config.Fields // the options that describe an app
 	file      config.Options
 	ignored   []string // the options among fields that a configuration file does not heed
-	unsettled func(target string) error
+	amends    bool     // what is in the list is to be another
 	watch     bool
 	force     bool
 	updateEnv bool
@@ -63,8 +63,7 @@ func parseStart(env *Env, set *pflag.FlagSet, targets []string) (startOptions, e
 	parallel, err := number(set, "parallel")
 	return startOptions{
 		targets: targets, args: env.rest, fields: fields(set), file: fileOptions(set), ignored: ignoredByFiles(set),
-		unsettled: func(target string) error { return unsettled(set, target) },
-		watch:     set.Changed("watch"), force: on(set, "force"), updateEnv: on(set, "update-env"),
+		amends: len(describing(set)) > 0 || len(env.rest) > 0, watch: set.Changed("watch"), force: on(set, "force"), updateEnv: on(set, "update-env"),
 		attach: on(set, "attach"), parallel: parallel, listing: listOptions{on(set, "mini-list"), str(set, "sort"), false},
 		started: new([]string),
 	}, err
@@ -186,9 +185,6 @@ func running(in api.Instance) bool {
 
 // actOn starts, restarts or reloads what is in the list.
 func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, opts startOptions) error {
-	if err := opts.unsettled(target); err != nil {
-		return err
-	}
 	req := api.ActRequest{
 		Act: act, Targets: []string{target}, Cwd: e.Cwd, Parallel: opts.parallel, Force: opts.reload && opts.force,
 	}
@@ -196,7 +192,10 @@ func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, o
 		req.Inherited = e.inherited()
 	}
 	*opts.started = append(*opts.started, target)
-	return c.Act(ctx, req, e.progress)
+	if !opts.amends {
+		return c.Act(ctx, req, e.progress)
+	}
+	return e.amend(ctx, c, req, opts)
 }
 
 func (e *Env) startScript(ctx context.Context, c *client.Client, script string, list []api.Instance, opts startOptions) error {

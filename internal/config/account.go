@@ -25,18 +25,25 @@ func (r *resolver) resolveAccount() {
 		}
 		*flag.to = text
 	}
-	if d.uid == "" && d.gid == "" {
+	if d.uid == "" && d.gid == "" && len(d.groups) == 0 {
 		return
 	}
 	if r.c.UID != 0 {
-		r.fault(errs.Denied, "run tend as root, or leave uid, user and gid out", "uid, gid: only root may choose them")
+		r.fault(errs.Denied, "run tend as root, or leave uid, user, gid and groups out", "uid, gid: only root may choose them")
 		return
 	}
 	if d.uid != "" {
 		r.resolveUser()
 	}
 	if d.gid != "" {
-		r.resolveGroup()
+		if id, err := groupID(d.gid); err != nil {
+			r.fault(errs.NotFound, "", "gid: %w", err)
+		} else {
+			d.spec.GID = &id
+		}
+	}
+	if len(d.groups) > 0 {
+		r.resolveGroups()
 	}
 }
 
@@ -82,18 +89,34 @@ func (r *resolver) resolveUser() {
 	}
 }
 
-func (r *resolver) resolveGroup() {
-	gid := r.draft.gid
-	id, err := strconv.Atoi(gid)
-	if err != nil {
-		var g *user.Group
-		if g, err = user.LookupGroup(gid); err == nil {
-			id, err = strconv.Atoi(g.Gid)
-		}
-	}
-	if err != nil {
-		r.fault(errs.NotFound, "", "gid: %w", err)
+// resolveGroups finds the supplementary groups that were asked for in place of
+// the user's.
+func (r *resolver) resolveGroups() {
+	s := &r.draft.spec
+	if s.UID == nil && s.GID == nil {
+		r.fault(errs.Invalid, "say as whom it runs: uid", "groups: they go with uid or gid")
 		return
 	}
-	r.draft.spec.GID = &id
+	s.Groups = nil
+	for _, name := range r.draft.groups {
+		id, err := groupID(name)
+		if err != nil {
+			r.fault(errs.NotFound, "", "groups: %w", err)
+			continue
+		}
+		s.Groups = append(s.Groups, id)
+	}
+}
+
+// groupID is the number of the group that text names.
+func groupID(text string) (int, error) {
+	id, err := strconv.Atoi(text)
+	if err == nil {
+		return id, nil
+	}
+	g, err := user.LookupGroup(text)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(g.Gid)
 }

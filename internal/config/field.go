@@ -13,33 +13,49 @@ import (
 type field struct {
 	name    string
 	aliases []string // each, and name, may also be written in camelCase
-	set     setter
+	place
+}
+
+// A place is where the value of a field goes.
+type place struct {
+	set setter
+	// reset gives it the value that it has in fresh.
+	reset func(d, fresh *draft, name string)
 }
 
 // A setter puts the value of the field called name into d.
 type setter func(d *draft, name string, v any) error
 
 // into puts the value that as reads to the place that at points at.
-func into[T any](as func(any) (T, error), at func(*draft) *T) setter {
-	return func(d *draft, _ string, v any) (err error) {
-		t, err := as(v)
-		if err == nil {
-			*at(d) = t
-		}
-		return err
+func into[T any](as func(any) (T, error), at func(*draft) *T) place {
+	return place{
+		set: func(d *draft, _ string, v any) (err error) {
+			t, err := as(v)
+			if err == nil {
+				*at(d) = t
+			}
+			return err
+		},
+		reset: func(d, fresh *draft, _ string) { *at(d) = *at(fresh) },
 	}
 }
 
 // extra keeps what has no place in a Spec, once as has read it.
-func extra[T any](as func(any) (T, error)) setter {
-	return func(d *draft, name string, v any) error {
-		t, err := as(v)
-		if err == nil {
-			d.spec.Extra[name] = t
-		}
-		return err
+func extra[T any](as func(any) (T, error)) place {
+	return place{
+		set: func(d *draft, name string, v any) error {
+			t, err := as(v)
+			if err == nil {
+				d.spec.Extra[name] = t
+			}
+			return err
+		},
+		reset: func(d, _ *draft, name string) { delete(d.spec.Extra, name) },
 	}
 }
+
+// by has set read the value.
+func by(set setter) place { return place{set: set, reset: func(_, _ *draft, _ string) {}} }
 
 // A draft is an app as its fields give it, before the machine is asked.
 type draft struct {
@@ -54,6 +70,10 @@ type draft struct {
 	port           string
 	appendEnv      bool
 	uid, gid       string // a name or a number
+	groups         []string
+	restarts       restarts
+	expected       []int
+	limits         map[string]api.Limit
 	instances      *int64
 	mode           api.Mode
 	executeCommand bool
@@ -66,8 +86,9 @@ type draft struct {
 	rotating       rotating
 }
 
-// table is every field that PM2 knows, and of tend stop_signal, balance,
-// drain_timeout, log_rate_limit, and what log_rotate holds.
+// table is every field that PM2 knows; of Supervisor those that PM2 has no like
+// of; and of tend stop_signal, balance, drain_timeout, log_rate_limit, and what
+// log_rotate holds. docs/FIELDS.md says what each means.
 var table = []field{ //nolint:gochecknoglobals // never written
 	// Identity and launch.
 	{"script", []string{"exec", "cmd", "command"}, into(asText, func(d *draft) *string { return &d.script })},
@@ -80,13 +101,21 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"node_args", []string{"interpreter_args"}, into(asWords, func(d *draft) *[]string { return &d.spec.InterpreterArgs })},
 	{"exec_mode", nil, into(asMode, func(d *draft) *api.Mode { return &d.mode })},
 	{"execute_command", nil, into(asFlag, func(d *draft) *bool { return &d.executeCommand })},
-	{"instances", nil, into(asInstances, func(d *draft) **int64 { return &d.instances })},
+	{"instances", []string{"numprocs"}, into(asInstances, func(d *draft) **int64 { return &d.instances })},
+	{"instance_start", []string{"numprocs_start"}, into(asCount, func(d *draft) *int { return &d.spec.InstanceStart })},
 	{"balance", nil, into(asBalance, func(d *draft) *api.Balance { return &d.spec.Balance })},
 	{"instance_var", nil, into(asText, func(d *draft) *string { return &d.spec.InstanceVar })},
 	{"increment_var", nil, into(asText, func(d *draft) *string { return &d.spec.IncrementVar })},
 	{"port", nil, into(asPort, func(d *draft) *string { return &d.port })},
 	{"uid", []string{"user"}, into(asAccount, func(d *draft) *string { return &d.uid })},
 	{"gid", nil, into(asAccount, func(d *draft) *string { return &d.gid })},
+	{"groups", nil, into(asAccounts, func(d *draft) *[]string { return &d.groups })},
+	{"umask", nil, into(asUmask, func(d *draft) **int { return &d.spec.Umask })},
+	{"limits", nil, by(setLimits)},
+	{"nofile", nil, by(setLimit)},
+	{"nproc", nil, by(setLimit)},
+	{"core", nil, by(setLimit)},
+	{"priority", nil, into(asPriority, func(d *draft) **int { return &d.spec.Priority })},
 	{"username", nil, into(asText, func(d *draft) *string { return &d.spec.Username })},
 	{"env", nil, into(asEnv, func(d *draft) *map[string]string { return &d.env })},
 	{"filter_env", nil, into(asFilter, func(d *draft) **api.EnvFilter { return &d.spec.FilterEnv })},
@@ -109,18 +138,21 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"disable_source_map_support", nil, extra(asFlag)},
 
 	// Restart policy and lifecycle.
-	{"autorestart", nil, into(asFlag, func(d *draft) *bool { return &d.spec.Autorestart })},
+	{"autorestart", nil, into(asRestarts, func(d *draft) *restarts { return &d.restarts })},
 	{"stop_exit_codes", nil, into(asCodes, func(d *draft) *[]int { return &d.spec.StopCodes })},
+	{"expected_exit_codes", []string{"exitcodes", "exit_codes"}, into(asCodes, func(d *draft) *[]int { return &d.expected })},
+	{"start_secs", []string{"startsecs"}, into(asSeconds, func(d *draft) *int64 { return &d.spec.StartTime })},
+	{"start_retries", []string{"startretries"}, into(asSetCount, func(d *draft) **int { return &d.spec.StartRetries })},
 	{"max_restarts", nil, into(asCount, func(d *draft) *int { return &d.spec.MaxRestarts })},
 	{"min_uptime", nil, into(atLeast(100, asMillis), func(d *draft) *int64 { return &d.spec.MinUptime })},
 	{"restart_delay", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.RestartDelay })},
 	{"exp_backoff_restart_delay", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.Backoff })},
 	{"max_memory_restart", nil, into(asSize, func(d *draft) *int64 { return &d.spec.MaxMemory })},
 	{"cron_restart", []string{"cron"}, into(asCron, func(d *draft) *string { return &d.spec.Cron })},
-	{"stop_signal", []string{"kill_signal"}, into(asSignal, func(d *draft) *string { return &d.spec.StopSignal })},
+	{"stop_signal", []string{"kill_signal", "stopsignal"}, into(asSignal, func(d *draft) *string { return &d.spec.StopSignal })},
 	{"kill_timeout", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.KillTimeout })},
 	{"kill_retry_time", nil, extra(asMillis)},
-	{"treekill", nil, into(asFlag, func(d *draft) *bool { return &d.spec.TreeKill })},
+	{"treekill", nil, by(setTreeKill)},
 	{"shutdown_with_message", nil, into(asFlag, func(d *draft) *bool { return &d.spec.ShutdownMessage })},
 	{"wait_ready", nil, into(asFlag, func(d *draft) *bool { return &d.spec.WaitReady })},
 	{"listen_timeout", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.ListenTimeout })},
@@ -129,7 +161,7 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"ignore_watch", nil, into(asWords, func(d *draft) *[]string { return &d.ignore })},
 	{"watch_delay", nil, into(asMillis, func(d *draft) *int64 { return &d.watchDelay })},
 	{"watch_options", nil, into(asObject, func(d *draft) *map[string]any { return &d.watchOptions })},
-	{"post_update", nil, extra(asList)},
+	{"post_update", nil, extra(asCommands)},
 	{"exec_timeout", nil, extra(asMillis)},
 
 	// Logs.
@@ -143,7 +175,7 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"log_type", nil, into(asLogType, func(d *draft) *string { return &d.spec.Log.Type })},
 	{"disable_logs", nil, into(asFlag, func(d *draft) *bool { return &d.spec.Log.Disabled })},
 	{"log_rate_limit", nil, into(asRate, func(d *draft) *int64 { return &d.spec.Log.RateLimit })},
-	{"log_rotate", nil, setRotating},
+	{"log_rotate", nil, by(setRotating)},
 	{"log_max_size", nil, rotates("max_size")},
 	{"log_retain", nil, rotates("retain")},
 	{"log_max_age", nil, rotates("max_age")},

@@ -85,6 +85,28 @@ func TestFields(t *testing.T) {
 		"cron by its alias":             {Fields{"cron": "*/5 0 0 * * *"}, func(s *api.Spec) { s.Cron = "*/5 0 0 * * *" }},
 		"zero disables cron":            {Fields{"cron_restart": 0}, func(*api.Spec) {}},
 		"zero in a text disables cron":  {Fields{"cron_restart": "0"}, func(*api.Spec) {}},
+		"restarts after a crash":        {Fields{"autorestart": "unexpected"}, func(s *api.Spec) { s.Unexpected, s.ExpectedCodes = true, []int{0} }},
+		"expected codes":                {Fields{"exitcodes": "0,2"}, func(s *api.Spec) { s.Unexpected, s.ExpectedCodes = true, []int{0, 2} }},
+		"expected codes, said twice":    {Fields{"autorestart": "unexpected", "expectedExitCodes": []any{3}}, func(s *api.Spec) { s.Unexpected, s.ExpectedCodes = true, []int{3} }},
+		"seconds to start":              {Fields{"startsecs": 10}, func(s *api.Spec) { s.StartTime = 10_000 }},
+		"half a second to start":        {Fields{"start_secs": "0.5"}, func(s *api.Spec) { s.StartTime = 500 }},
+		"milliseconds to start":         {Fields{"start_secs": "250ms"}, func(s *api.Spec) { s.StartTime = 250 }},
+		"no time to start":              {Fields{"start_secs": 0}, func(*api.Spec) {}},
+		"no second try":                 {Fields{"startretries": 0}, func(s *api.Spec) { s.StartRetries = new(int) }},
+		"a place in the order":          {Fields{"priority": 0}, func(s *api.Spec) { s.Priority = new(int) }},
+		"the first in the order":        {Fields{"priority": "-5"}, func(s *api.Spec) { p := -5; s.Priority = &p }},
+		"a mask":                        {Fields{"umask": "027"}, func(s *api.Spec) { m := 0o27; s.Umask = &m }},
+		"a mask as JavaScript has it":   {Fields{"umask": 0o22}, func(s *api.Spec) { m := 0o22; s.Umask = &m }},
+		"no mask at all":                {Fields{"umask": 0}, func(s *api.Spec) { s.Umask = new(int) }},
+		"limits": {Fields{"nofile": 65536, "core": "unlimited", "limits": Fields{"nproc": "10:20", "as": "1G", "stack": Fields{"soft": 1, "hard": "infinity"}, "data": nil}}, func(s *api.Spec) {
+			s.Limits = map[string]api.Limit{
+				"nofile": {Soft: 65536, Hard: 65536}, "core": {Soft: -1, Hard: -1}, "nproc": {Soft: 10, Hard: 20}, "as": {Soft: 1 << 30, Hard: 1 << 30}, "stack": {Soft: 1, Hard: -1},
+			}
+		}},
+		"a limit of 0":                  {Fields{"core": 0}, func(s *api.Spec) { s.Limits = map[string]api.Limit{"core": {}} }},
+		"processes, as Supervisor says": {Fields{"numprocs": 2, "numprocs_start": 5, "exec_mode": "fork"}, func(s *api.Spec) { s.Instances, s.InstanceStart, s.Log.Merge = 2, 5, false }},
+		"what is in the group":          {Fields{"treekill": "group"}, func(s *api.Spec) { s.GroupKill = true }},
+		"all that it started":           {Fields{"treekill": "tree"}, func(*api.Spec) {}},
 		"the signal that stops":         {Fields{"stop_signal": "SIGTERM"}, func(s *api.Spec) { s.StopSignal = "SIGTERM" }},
 		"a short name of a signal":      {Fields{"kill_signal": "usr2"}, func(s *api.Spec) { s.StopSignal = "SIGUSR2" }},
 		"the number of a signal":        {Fields{"stop_signal": 15}, func(s *api.Spec) { s.StopSignal = "SIGTERM" }},
@@ -112,7 +134,7 @@ func TestFields(t *testing.T) {
 		}},
 		"automation off is pmx off": {Fields{"automation": false}, func(s *api.Spec) { s.Extra = map[string]any{"automation": false, "pmx": false} }},
 		"what tend only keeps": {Fields{"vizion": false, "windowsHide": true, "kill_retry_time": "1s", "post_update": []any{"npm i"}}, func(s *api.Spec) {
-			s.Extra = map[string]any{"vizion": false, "windowsHide": true, "kill_retry_time": int64(1000), "post_update": []any{"npm i"}}
+			s.Extra = map[string]any{"vizion": false, "windowsHide": true, "kill_retry_time": int64(1000), "post_update": []string{"npm i"}}
 		}},
 		"ignore_watch without watch": {Fields{"ignore_watch": "a b", "watch_delay": 5, "watch": false}, func(s *api.Spec) {
 			s.Extra = map[string]any{"ignore_watch": []string{"a", "b"}, "watch_delay": int64(5)}
@@ -191,7 +213,7 @@ func TestFieldsThatAreWrong(t *testing.T) {
 		"a name that is cut short":            {Fields{"max_memory": 1}, []string{`did you mean "max_memory_restart"?`}},
 		"a key of the file":                   {Fields{"app": []any{}}, []string{`did you mean "apps"?`}},
 		"env without a name":                  {Fields{"env_": Fields{}}, []string{`unknown field "env_"`}},
-		"a text for a flag":                   {Fields{"autorestart": "yes"}, []string{`autorestart: want true or false, got "yes"`}},
+		"a text for a flag":                   {Fields{"autorestart": "yes"}, []string{`autorestart: want true, false or "unexpected", got "yes"`}},
 		"a number for a flag":                 {Fields{"time": 1}, []string{"time: want true or false, got 1"}},
 		"a flag for a number":                 {Fields{"max_restarts": true}, []string{"max_restarts: want a number, got true"}},
 		"a negative number":                   {Fields{"max_restarts": -1}, []string{"max_restarts: -1 is not between 0 and"}},
@@ -238,7 +260,7 @@ func TestFieldsThatAreWrong(t *testing.T) {
 		"one field twice":                     {Fields{"out": "a", "out_file": "b"}, []string{`"out" and "out_file" are the same field`}},
 		"a number for watch":                  {Fields{"watch": 1}, []string{"watch: want"}},
 		"a text for an object":                {Fields{"watch_options": "x"}, []string{`watch_options: want an object, got "x"`}},
-		"a text for a list":                   {Fields{"post_update": "x"}, []string{`post_update: want a list, got "x"`}},
+		"an object for a list":                {Fields{"post_update": Fields{}}, []string{`post_update: want a list of command lines, got {}`}},
 		"a name that commands use":            {Fields{"name": "all"}, []string{`app all: name: "all" is reserved`}},
 		"a variable that no process can have": {Fields{"env": Fields{"A=B": "x"}}, []string{`"A=B"`}},
 		"a value that is long":                {Fields{"autostart": strings.Repeat("é", 100)}, []string{"éé…"}},
@@ -254,6 +276,75 @@ func TestFieldsThatAreWrong(t *testing.T) {
 			if strings.Contains(err.Error(), "faults") {
 				t.Errorf("%v: want one fault", err)
 			}
+		})
+	}
+}
+
+// TestEachFieldRefuses: whatever a field is, there is something that it cannot be,
+// and the error names the file, the app and the field.
+func TestEachFieldRefuses(t *testing.T) {
+	anything := Fields{"x": Fields{}} // an object is nothing that most can be
+	wrong := map[string]any{"io": "text", "watch_options": 5, "env": "A=1", "limits": 5, "log_rotate": 5}
+	for _, f := range table {
+		for _, name := range append([]string{f.name}, f.aliases...) {
+			bad, ok := wrong[f.name]
+			if !ok {
+				bad = anything
+			}
+			c := world(t, map[string]string{"app.js": ""})
+			given := Fields{"name": "api", name: bad}
+			if look(given, "script") == nil {
+				given["script"] = "app.js"
+			}
+			_, _, err := Resolve(c, "eco.json", given, Options{})
+			want := []string{"check eco.json: app api: " + name + ": "}
+			if f.name == "name" || f.name == "script" { // then the app has another name, or none
+				want = []string{"check eco.json: app", name + ": want"}
+			}
+			if f.name == "script" {
+				continue // told in a test of its own: an app may lack it too
+			}
+			wantError(t, err, errs.Invalid, want...)
+		}
+	}
+}
+
+func TestRightsThatAreWrong(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fields Fields
+		say    string
+	}{
+		"no octal digits":           {Fields{"umask": "088"}, `umask: want octal digits in a text, like "022", got "088"`},
+		"too many bits":             {Fields{"umask": "1000"}, `umask: want octal digits`},
+		"half a mask":               {Fields{"umask": 1.5}, "umask: want octal digits"},
+		"a limit that is none":      {Fields{"nofile": "many"}, `nofile: want a number, "unlimited", or "soft:hard", got "many"`},
+		"three sides of a limit":    {Fields{"nofile": "1:2:3"}, `nofile: want a number`},
+		"half a limit":              {Fields{"nofile": 1.5}, "nofile: want a number"},
+		"a limit below all":         {Fields{"core": -2}, "core: want a number"},
+		"a soft limit too high":     {Fields{"nofile": "5:4"}, `nofile: "5:4": the soft limit is above the hard one`},
+		"more than a limit":         {Fields{"nproc": "unlimited:4"}, "the soft limit is above the hard one"},
+		"one side in an object":     {Fields{"nproc": Fields{"soft": 4}}, "nproc: want a number"},
+		"a letter left out":         {Fields{"limits": Fields{"nofle": 5}}, `limits: nofle: no such resource; did you mean "nofile"?`},
+		"no resource":               {Fields{"limits": Fields{"beer": 5}}, "limits: beer: no such resource; there are as, core,"},
+		"a limit said twice":        {Fields{"limits": Fields{"core": 5}, "core": 5}, "it is said twice, here and in limits"},
+		"half a place in the order": {Fields{"priority": 1.5}, "priority: want a whole number, got 1.5"},
+		"half a start":              {Fields{"instance_start": -1}, "instance_start: -1 is not between 0"},
+		"tries below 0":             {Fields{"start_retries": -1}, "start_retries: -1 is not between 0"},
+		"a time below 0":            {Fields{"start_secs": -1}, "start_secs: -1 is not between 0"},
+		"a time that is none":       {Fields{"start_secs": "soon"}, `start_secs: "soon" is not a duration`},
+		"a group of nobody":         {Fields{"groups": []any{1.5}}, "groups: want a list of names or numbers of groups, got [1.5]"},
+		"who is killed":             {Fields{"treekill": "all"}, `treekill: want true, false, "tree" or "group", got "all"`},
+		"a code beyond all":         {Fields{"exitcodes": "0,999"}, "exitcodes: \"999\" is not between 0 and 255"},
+		"a template of nothing":     {Fields{"args": "--n {{instanse}}"}, "args: {{instanse}} is no template; there are {{instance}}"},
+		"a variable of nobody":      {Fields{"args": "{{env.NOBODY}}"}, "{{env.NOBODY}}: there is no such variable"},
+		"one number, two names":     {Fields{"instances": 2, "numprocs": 2}, `"instances" and "numprocs" are the same field`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := world(t, map[string]string{"app.js": ""})
+			f := maps.Clone(tt.fields)
+			f["script"] = "app.js"
+			_, _, err := Resolve(c, "eco.json", f, Options{})
+			wantError(t, err, errs.Invalid, tt.say, "check eco.json: app")
 		})
 	}
 }

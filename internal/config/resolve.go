@@ -68,7 +68,10 @@ func (r *resolver) resolve(f Fields) api.Spec {
 		r.resolveInterpreter()
 	}
 	r.resolveInstances()
+	r.resolveRestarts()
 	r.resolveAccount()
+	r.draft.spec.Limits = r.draft.limits
+	r.resolveTemplates()
 	r.resolveLog()
 	r.resolveWatch()
 	r.resolveExtra()
@@ -136,6 +139,9 @@ func (r *resolver) resolveCwd() {
 	}
 	cwd := r.c.path(written, r.c.Cwd)
 	r.draft.spec.Cwd = cwd
+	if app.Names(cwd) != nil {
+		return // another for each instance: looked at when one starts
+	}
 	fi, err := os.Stat(cwd)
 	switch {
 	case err != nil:
@@ -191,6 +197,18 @@ func (r *resolver) resolveInstances() {
 	}
 	if s.Balance != "" && s.Mode == api.Fork {
 		r.warn("balance means nothing in fork mode")
+	}
+}
+
+// resolveTemplates looks for the variables that templates stand for.
+func (r *resolver) resolveTemplates() {
+	s := &r.draft.spec
+	env := app.Merged(s, r.c.Env)
+	for _, name := range app.Variables(s) {
+		known := name == s.InstanceVar || name == s.IncrementVar
+		if _, ok := env[name]; !ok && !known {
+			r.fault(errs.Invalid, "set it in env", "{{env.%s}}: there is no such variable", name)
+		}
 	}
 }
 

@@ -68,8 +68,8 @@ func unknownRotation(key string) error {
 }
 
 // rotates is the setter of what stands beside log_rotate for one of its fields.
-func rotates(field string) setter {
-	return func(d *draft, _ string, v any) error { return d.rotating.read(field, v) }
+func rotates(field string) place {
+	return by(func(d *draft, _ string, v any) error { return d.rotating.read(field, v) })
 }
 
 // read takes the value of a field of log_rotate.

@@ -132,11 +132,13 @@ func asTexts(v any) ([]string, error) {
 	return all, nil
 }
 
-func asList(v any) ([]any, error) {
-	if list, ok := v.([]any); ok {
-		return list, nil
+// asCommands reads a list of command lines; one text is a list of one.
+func asCommands(v any) ([]string, error) {
+	list, err := asTexts(v)
+	if err != nil {
+		return nil, wants("a list of command lines", v)
 	}
-	return nil, wants("a list", v)
+	return list, nil
 }
 
 func asObject(v any) (map[string]any, error) {
@@ -269,9 +271,11 @@ func asFilter(v any) (*api.EnvFilter, error) {
 	return &api.EnvFilter{Contains: list}, nil
 }
 
+// asCodes reads exit codes: a list of them, one, or a text with blanks or, as
+// Supervisor has it, commas between them.
 func asCodes(v any) ([]int, error) {
 	if s, ok := v.(string); ok {
-		v = plain(words(s))
+		v = plain(words(strings.ReplaceAll(s, ",", " ")))
 	}
 	list, ok := v.([]any)
 	if !ok {

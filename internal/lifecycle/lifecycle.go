@@ -52,8 +52,11 @@ const (
 type Policy struct {
 	Autorestart   bool
 	StopCodes     []int // exit codes that are not answered by a restart
+	ExpectedCodes []int // the same, but not of a process that never was online
 	MaxRestarts   int   // unstable exits before giving up
 	MinUptime     time.Duration
+	StartTime     time.Duration // online only after it, unless WaitReady
+	StartTries    int           // exits in a row before it was online, before giving up; 0: no matter how many
 	RestartDelay  time.Duration
 	Backoff       time.Duration // first of growing delays; 0: RestartDelay holds
 	KillTimeout   time.Duration
@@ -96,6 +99,7 @@ type Instance struct {
 	Started   time.Time     `json:"started,omitzero"`
 	Restarts  int           `json:"restarts,omitempty"`
 	Unstable  int           `json:"unstable,omitempty"`
+	Tries     int           `json:"tries,omitempty"` // launches in a row that ended before they were online
 	PrevDelay time.Duration `json:"prev_delay,omitempty"`
 	WakeAt    time.Time     `json:"wake_at,omitzero"` // when Waiting ends
 

@@ -21,14 +21,14 @@ func (p Policy) Step(in Instance, ev Event, now time.Time) (Instance, []Effect) 
 	case Remove:
 		s.order(WantRemoved, false)
 	case Reset:
-		s.Restarts, s.Unstable, s.PrevDelay, s.Created = 0, 0, 0, now
+		s.Restarts, s.Unstable, s.Tries, s.PrevDelay, s.Created = 0, 0, 0, 0, now
 	case Spawned:
 		s.spawned(ev.Launch)
 	case SpawnFailed:
 		s.spawnFailed(ev)
 	case Ready:
 		if s.State == Launching && s.Live == ev.Launch {
-			s.enter(Online)
+			s.online()
 		}
 	case Asked:
 		s.asked(ev.Launch)
@@ -112,7 +112,7 @@ func (s *step) order(want Want, renew bool) {
 // manual forgets the history that automatic restarts go by: a person took
 // things in hand.
 func (s *step) manual() {
-	s.Created, s.Unstable, s.PrevDelay, s.Reason = s.now, 0, 0, ""
+	s.Created, s.Unstable, s.Tries, s.PrevDelay, s.Reason = s.now, 0, 0, 0, ""
 }
 
 // launch asks for a new process. Live is 0 here, or two would run.
@@ -179,10 +179,21 @@ func (s *step) spawned(launch uint64) {
 	if s.State != Launching {
 		return
 	}
-	if s.WaitReady {
+	// A clock that was set back lets nobody wait longer than he was to.
+	left := min(s.StartTime-s.now.Sub(s.Started), s.StartTime)
+	switch {
+	case s.WaitReady:
 		s.arm(s.ListenTimeout)
-		return
+	case left > 0:
+		s.arm(left)
+	default:
+		s.online()
 	}
+}
+
+// online is the end of a start that went well.
+func (s *step) online() {
+	s.Tries = 0
 	s.enter(Online)
 }
 
@@ -215,30 +226,42 @@ func (s *step) exited(ev Exited) {
 		return
 	}
 	s.Live = 0
-	s.decide()
+	s.decide(s.State == Online)
 }
 
-// decide is PM2's rule for an exit that nobody asked for (pm2-surface 3.3).
-func (s *step) decide() {
-	e := s.Exit
-	code := !e.Unknown && e.Signal == 0 && slices.Contains(s.StopCodes, e.Code)
-	if !s.Autorestart || code {
+// decide is PM2's rule for an exit that nobody asked for (pm2-surface 3.3), and
+// Supervisor's for one before the start was over.
+func (s *step) decide(started bool) {
+	if !s.Autorestart || s.exitedWith(s.StopCodes) || started && s.exitedWith(s.ExpectedCodes) {
 		s.enter(Stopped)
 		return
 	}
-	uptime := s.now.Sub(s.Started)
-	window := s.MinUptime * time.Duration(max(s.MaxRestarts, 1))
-	if uptime < s.MinUptime && s.now.Sub(s.Created) < window {
+	if !started {
+		s.Tries++
+	}
+	uptime, least := s.now.Sub(s.Started), max(s.MinUptime, s.StartTime)
+	window := least * time.Duration(max(s.MaxRestarts, 1))
+	if uptime < least && s.now.Sub(s.Created) < window {
 		s.Unstable++
 	}
-	if s.Unstable > 0 && s.Unstable >= s.MaxRestarts {
-		s.giveUp(fmt.Sprintf("%d exits in a row, each less than %v after its start", s.Unstable, s.MinUptime))
+	switch {
+	case s.StartTries > 0 && s.Tries >= s.StartTries:
+		s.giveUp(fmt.Sprintf("its start retries are exhausted: %d exits in a row before it was online", s.Tries))
+		return
+	case s.Unstable > 0 && s.Unstable >= s.MaxRestarts:
+		s.giveUp(fmt.Sprintf("%d exits in a row, each less than %v after its start", s.Unstable, least))
 		return
 	}
 	if uptime >= backoffReset {
 		s.PrevDelay = 0
 	}
 	s.again(s.nextDelay())
+}
+
+// exitedWith tells whether the last process ended by itself with one of codes.
+func (s *step) exitedWith(codes []int) bool {
+	e := s.Exit
+	return !e.Unknown && e.Signal == 0 && slices.Contains(codes, e.Code)
 }
 
 // again launches after a delay.
@@ -270,7 +293,7 @@ func (s *step) nextDelay() time.Duration {
 
 func (s *step) giveUp(reason string) {
 	s.Reason = reason
-	s.Unstable = 0
+	s.Unstable, s.Tries = 0, 0
 	s.Created = time.Time{} // the next launch starts a new history
 	s.enter(Errored)
 }
@@ -297,7 +320,7 @@ func (s *step) elapsed() {
 			s.stop(WantRemoved)
 			return
 		}
-		s.enter(Online)
+		s.online()
 	case Stopping:
 		if !s.Killed {
 			s.Killed = true

@@ -448,6 +448,9 @@ func TestExits(t *testing.T) {
 		"no autorestart, killed":                  {func(p *Policy) { p.Autorestart = false }, Exit{Signal: 9}, Stopped},
 		"no autorestart and a delay":              {func(p *Policy) { p.Autorestart = false; p.RestartDelay = time.Second }, Exit{}, Stopped},
 		"a stop code and a delay":                 {func(p *Policy) { p.StopCodes = []int{1}; p.Backoff = time.Second }, Exit{Code: 1}, Stopped},
+		"an expected code":                        {func(p *Policy) { p.ExpectedCodes = []int{0, 2} }, Exit{Code: 2}, Stopped},
+		"an unexpected code":                      {func(p *Policy) { p.ExpectedCodes = []int{0, 2} }, Exit{Code: 1}, Launching},
+		"a signal where code 0 is expected":       {func(p *Policy) { p.ExpectedCodes = []int{0} }, Exit{Signal: 15}, Launching},
 		"a delay":                                 {func(p *Policy) { p.RestartDelay = time.Second }, Exit{Code: 1}, Waiting},
 		"the last crash, though there is a delay": {func(p *Policy) { p.MaxRestarts = 1; p.RestartDelay = time.Second }, Exit{Code: 1}, Errored},
 	} {
@@ -466,6 +469,43 @@ func TestExits(t *testing.T) {
 				t.Errorf("exit %+v, want %+v", l.Exit, want)
 			}
 		})
+	}
+}
+
+// TestStartTime: a process is online when it was up so long, and who ends before
+// has not started, whatever its exit code is.
+func TestStartTime(t *testing.T) {
+	p := standard()
+	p.MinUptime, p.StartTime, p.StartTries, p.ExpectedCodes = 0, 10*time.Second, 3, []int{0}
+	l := newLife(t, p)
+	l.happen(Start{})
+	if got := l.after(time.Second).happen(l.spawned()); got != "arm 9s" || l.State != Launching {
+		t.Fatalf("spawned: %v, %q; want launching, with the rest of its start time to come", l.State, got)
+	}
+	if l.after(9 * time.Second).happen(l.elapsed()); l.State != Online {
+		t.Fatalf("after its start time it is %v", l.State)
+	}
+	if l.happen(l.exited(0)); l.State != Stopped {
+		t.Fatalf("an expected end leaves it %v", l.State)
+	}
+
+	l.happen(Start{})
+	l.happen(l.spawned())
+	if l.after(5 * time.Second).happen(l.exited(0)); l.State != Launching || l.Unstable != 1 || l.Tries != 1 {
+		t.Fatalf("after an end before its start was over it is %v, with %d unstable of %d tries", l.State, l.Unstable, l.Tries)
+	}
+	l.happen(l.spawned())
+	l.after(10 * time.Second).happen(l.elapsed())
+	if l.happen(l.exited(1)); l.State != Launching || l.Tries != 0 {
+		t.Fatalf("after a crash of an online process it is %v, with %d tries", l.State, l.Tries)
+	}
+	for range 2 {
+		l.happen(l.spawned())
+		l.after(5 * time.Second).happen(l.exited(1))
+	}
+	l.happen(l.spawned())
+	if l.after(5 * time.Second).happen(l.exited(1)); l.State != Errored || !strings.Contains(l.Reason, "start retries are exhausted: 3 exits") {
+		t.Errorf("after three such ends it is %v, %q", l.State, l.Reason)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tend/internal/app"
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
@@ -44,6 +45,8 @@ func (m adoption) handle(s *Supervisor) {
 	for _, in := range s.list {
 		all = append(all, in.hidden...) // what becomes of them depends on these
 	}
+	// After a start of the machine this is the order in which they start.
+	slices.SortStableFunc(all, func(a, b *instance) int { return app.Priority(a.rec.Spec) - app.Priority(b.rec.Spec) })
 	for _, in := range all {
 		s.adopt(in, children, exits)
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"slices"
 
 	"tend/api"
 	"tend/internal/lifecycle"
@@ -93,6 +94,8 @@ func (in *instance) cause(before *lifecycle.Instance, ev lifecycle.Event) string
 		case life.State != lifecycle.Stopped:
 		case !in.policy.Autorestart:
 			why += ", and autorestart is off"
+		case !slices.Contains(in.policy.StopCodes, life.Exit.Code):
+			why += ", which is expected"
 		default:
 			why += ", which is one of stop_exit_codes"
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"syscall"
@@ -37,7 +38,7 @@ func (s *Supervisor) prepare(in *instance, effects []lifecycle.Effect) {
 		if in.rec.Spec.Mode == api.Cluster {
 			in.rec.Worker = s.opts.Store.Serial()
 		}
-		in.rec.Version = version(in.rec.Spec)
+		in.rec.Version = version(in.spec)
 		in.signaled = nil
 		s.keys[in.rec.Key] = in
 	}
@@ -83,10 +84,10 @@ type tag struct {
 
 // spawn asks the keeper for a process, aside: its files are opened first.
 func (s *Supervisor) spawn(in *instance, launch uint64) {
-	r, files := in.rec, in.files
+	r, spec, files := in.rec, in.spec, in.files
 	s.spawns.do(s.aside, func() {
 		answer := func(c wire.Child, err error) { s.mail.post(spawned{r.Serial, launch, c, err}) }
-		m, err := s.launch(&r, files)
+		m, err := s.launch(&r, spec, files)
 		if err != nil {
 			answer(wire.Child{}, err)
 			return
@@ -96,8 +97,8 @@ func (s *Supervisor) spawn(in *instance, launch uint64) {
 }
 
 // launch makes sure that a process can write its output, and says how it is
-// started.
-func (s *Supervisor) launch(r *store.Record, files app.Files) (wire.Spawn, error) {
+// started. spec is that of r, as the instance is told of it.
+func (s *Supervisor) launch(r *store.Record, spec *api.Spec, files app.Files) (wire.Spawn, error) {
 	if !r.Spec.Log.Disabled {
 		if err := logs.Check([]string{files.Out, files.Err, orNull(files.Combined)}, owner(r.Spec)); err != nil {
 			return wire.Spawn{}, err
@@ -109,34 +110,47 @@ func (s *Supervisor) launch(r *store.Record, files app.Files) (wire.Spawn, error
 	if err != nil {
 		return wire.Spawn{}, fmt.Errorf("describe the app for the keeper: %w", err)
 	}
-	l := app.Launch{
-		ID: r.ID, Index: r.Index, UniqueID: r.Key, Restarts: r.Life.Restarts, Instances: r.Spec.Instances,
-		Worker: r.Worker, Alt: r.Alt,
-	}
+	l := s.launchOf(r)
+	l.UniqueID, l.Restarts, l.Worker, l.Alt = r.Key, r.Life.Restarts, r.Worker, r.Alt
 	slots := []wire.Slot{wire.SlotInput, wire.SlotPipe, wire.SlotPipe}
-	if app.Channelled(r.Spec) {
+	if app.Channelled(spec) {
 		l.ChannelFD = nodeipc.ChannelSlot
 		slots = append(slots, wire.SlotChannel)
 	}
 	if s.opts.Preload != nil && preloads(r) {
 		l.Preload = s.opts.Preload()
 	}
-	path, argv := app.Argv(r.Spec, l)
+	path, argv := app.Argv(spec, l)
 	m := wire.Spawn{
-		Key: r.Key, Path: path, Argv: argv, Dir: r.Spec.Cwd, Tag: t,
+		Key: r.Key, Path: path, Argv: argv, Dir: spec.Cwd, Tag: t,
 		Slots: slots,
-		Env:   app.Environ(r.Spec, r.Inherited.Vars, s.opts.Home, files, l),
+		Env:   app.Environ(spec, r.Inherited.Vars, s.opts.Home, files, l),
 	}
-	if r.Spec.UID != nil {
-		m.AsUser, m.UID = true, uint32(*r.Spec.UID) //nolint:gosec // validated
-		if r.Spec.GID != nil {
-			m.GID = uint32(*r.Spec.GID) //nolint:gosec // validated
-		}
-		for _, g := range r.Spec.Groups {
-			m.Groups = append(m.Groups, uint32(g)) //nolint:gosec // validated
-		}
-	}
+	setRights(&m, spec)
 	return m, nil
+}
+
+// setRights says as whom a process runs, and what it may.
+func setRights(m *wire.Spawn, spec *api.Spec) {
+	if spec.UID != nil || spec.GID != nil {
+		m.AsUser, m.UID, m.GID = true, uint32(os.Geteuid()), uint32(os.Getegid()) //nolint:gosec // never negative
+	}
+	if spec.UID != nil {
+		m.UID, m.GID = uint32(*spec.UID), 0 //nolint:gosec // validated
+	}
+	if spec.GID != nil {
+		m.GID = uint32(*spec.GID) //nolint:gosec // validated
+	}
+	for _, g := range spec.Groups {
+		m.Groups = append(m.Groups, uint32(g)) //nolint:gosec // validated
+	}
+	if spec.Umask != nil {
+		m.SetUmask, m.Umask = true, uint32(*spec.Umask) //nolint:gosec // validated
+	}
+	for _, name := range slices.Sorted(maps.Keys(spec.Limits)) {
+		l := spec.Limits[name]
+		m.Limits = append(m.Limits, wire.Limit{Name: name, Soft: uint64(l.Soft), Hard: uint64(l.Hard)}) //nolint:gosec // -1 is wire.Unlimited
+	}
 }
 
 // preloads tells whether a worker loads our script before the app: what is in
@@ -230,6 +244,9 @@ func whyNot(spec *api.Spec, err error) (reason string, lasting bool) {
 	passing := []error{syscall.EAGAIN, syscall.ENOMEM, syscall.ETXTBSY, syscall.EMFILE, syscall.ENFILE, syscall.EINTR}
 	if slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {
 		return fmt.Sprintf("start %s: %v", path, err), false
+	}
+	if errors.Is(err, remote.ErrOld) {
+		return err.Error() + "; `tend update` replaces it", true
 	}
 	if _, refused := errors.AsType[*remote.RefusedError](err); !refused {
 		return err.Error(), true

@@ -24,6 +24,7 @@ import (
 type instance struct {
 	rec    store.Record
 	policy lifecycle.Policy
+	spec   *api.Spec // as it is told to the instance, its templates filled in
 	files  app.Files
 
 	use      sysinfo.Usage
@@ -45,15 +46,32 @@ type instance struct {
 
 func (s *Supervisor) newInstance(rec store.Record) *instance {
 	in := &instance{rec: rec, restarts: rec.Life.Restarts}
-	s.setSpec(in, rec.Spec)
+	s.learn(in)
 	return in
 }
 
 func (s *Supervisor) setSpec(in *instance, spec *api.Spec) {
 	in.rec.Spec = spec
+	was := in.files.Pid
+	s.learn(in)
+	if was != in.files.Pid && was != os.DevNull && s.table[in.rec.ID] == in {
+		_ = os.Remove(was) // nobody would any more
+	}
+}
+
+// learn works out what follows from the Spec of an instance, its number, and
+// what it inherited.
+func (s *Supervisor) learn(in *instance) {
+	spec, inherited, l := in.rec.Spec, in.rec.Inherited.Vars, s.launchOf(&in.rec)
 	in.policy = policyOf(&in.rec)
-	in.files = app.FilesOf(spec, s.opts.Home, in.rec.ID)
-	in.rec.Version = version(spec)
+	in.spec = app.Filled(spec, inherited, l)
+	in.files = app.FilesOf(spec, inherited, s.opts.Home, l)
+	in.rec.Version = version(in.spec)
+}
+
+// launchOf is what an instance is told of itself at each launch.
+func (s *Supervisor) launchOf(r *store.Record) app.Launch {
+	return app.Launch{ID: r.ID, Index: r.Index, Instances: r.Spec.Instances, Host: s.host}
 }
 
 func (s *Supervisor) insert(in *instance) {
@@ -107,8 +125,14 @@ func policyOf(r *store.Record) lifecycle.Policy {
 	p := lifecycle.Policy{
 		Autorestart: s.Autorestart, StopCodes: s.StopCodes, MaxRestarts: s.MaxRestarts,
 		MinUptime: ms(s.MinUptime), RestartDelay: ms(s.RestartDelay), Backoff: ms(s.Backoff),
-		KillTimeout: ms(s.KillTimeout),
-		WaitReady:   s.WaitReady, ListenTimeout: ms(s.ListenTimeout),
+		KillTimeout: ms(s.KillTimeout), StartTime: ms(s.StartTime),
+		WaitReady: s.WaitReady, ListenTimeout: ms(s.ListenTimeout),
+	}
+	if s.Unexpected {
+		p.ExpectedCodes = s.ExpectedCodes
+	}
+	if s.StartRetries != nil {
+		p.StartTries = *s.StartRetries + 1
 	}
 	switch r.Role {
 	case store.Current:
@@ -224,6 +248,7 @@ type Row struct {
 
 	Key        string // of its last launch
 	StartTicks uint64 // with PID its identity; see sysinfo.Identity
+	Priority   int    // see app.Priority
 }
 
 // publish makes a new view when something has changed.
@@ -243,7 +268,7 @@ func (s *Supervisor) publish() {
 }
 
 func (in *instance) newRow() *Row {
-	return &Row{Instance: in.describe(), Key: in.rec.Key, StartTicks: in.rec.Proc.Start}
+	return &Row{Instance: in.describe(), Key: in.rec.Key, StartTicks: in.rec.Proc.Start, Priority: app.Priority(in.rec.Spec)}
 }
 
 func (in *instance) describe() api.Instance {

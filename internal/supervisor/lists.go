@@ -151,6 +151,7 @@ func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
 	in := s.table[ids[0]]
 	if saved.Index >= 0 {
 		in.rec.Index = saved.Index
+		s.learn(in)
 	}
 	if !saved.Stopped {
 		s.changed(in)

@@ -22,6 +22,7 @@ type order struct {
 	event  lifecycle.Event
 	goal   goal
 	change func(s *Supervisor, in *instance) // before the event; may be nil
+	spec   *api.Spec                         // the one that change brings; nil: it has the same
 	reload bool                              // beside the process that runs, where that can be done
 	force  bool                              // also where a reload is under way
 	drain  bool                              // what it is doing is finished first
@@ -77,70 +78,6 @@ func (s *Supervisor) setNote(in *instance, note string) {
 	}
 }
 
-// rolling is how many instances of one app are restarted at once where nobody
-// asks for another number, as in PM2: the others serve on.
-const rolling = 2
-
-// run gives orders to many instances and hands each result to done, in the
-// order in which they end. limit is how many instances with the same name are
-// worked on at once; 0: all, or, of those that get another process, a few.
-// After a reload that failed the rest of the app is spared.
-func (s *Supervisor) run(ctx context.Context, orders []order, limit int, done func(result)) {
-	rows := s.byID()
-	name := func(id int) string {
-		if row := rows[id]; row != nil {
-			return row.Name
-		}
-		return ""
-	}
-	answers := make(chan result, len(orders)) // nobody waits to answer, even when we have left
-	waiting := map[string][]order{}           // by name, in order
-	who := by(ctx)
-	for _, o := range orders {
-		o.answer, o.by = answers, who
-		waiting[name(o.id)] = append(waiting[name(o.id)], o)
-	}
-	begin := func(name string, n int) {
-		list := waiting[name]
-		n = min(n, len(list))
-		for _, o := range list[:n] {
-			s.mail.post(o)
-		}
-		waiting[name] = list[n:]
-	}
-	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		first := waiting[name][0]
-		begin(name, cmp.Or(limit, first.atOnce(rows[first.id]), len(orders)))
-	}
-	for left := len(orders); left > 0; left-- {
-		select {
-		case r := <-answers:
-			if rest := waiting[name(r.id)]; !r.ok && len(rest) > 0 && rest[0].reload {
-				r.spared = len(rest)
-				left -= len(rest)
-				delete(waiting, name(r.id))
-			}
-			begin(name(r.id), 1)
-			done(r)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// atOnce is how many such orders for instances of one app are carried out at
-// once where nobody asks for another number; 0: all.
-func (m order) atOnce(row *Row) int {
-	_, renew := m.event.(lifecycle.Restart)
-	switch {
-	case m.reload && (row == nil || row.Mode != api.Cluster):
-		return 1 // the others serve on
-	case renew:
-		return rolling
-	}
-	return 0
-}
-
 // places are the instances as a target names them.
 func (s *Supervisor) places() []app.Place {
 	all := s.View().Rows
@@ -186,12 +123,16 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 	if len(req.Targets) == 0 {
 		return &errs.Error{Op: req.Act, Kind: errs.Invalid, Err: errors.New("no target was named")}
 	}
+	amended, err := s.amended(ctx, req)
+	if err != nil {
+		return err
+	}
 	s.request(ctx, req.Act, "targets", req.Targets)
-	return s.eachTarget(req.Act, req.Targets, req.Cwd, tell, func(_ string, ids []int) []error {
+	return s.eachTarget(req.Act, s.byPriority(req), req.Cwd, tell, func(_ string, ids []int) []error {
 		orders := make([]order, 0, len(ids))
 		for _, id := range ids {
 			orders = append(orders, order{
-				id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited),
+				id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited, amended[id]), spec: amended[id],
 				reload: req.Act == api.ActReload, force: req.Force,
 			})
 		}
@@ -253,9 +194,10 @@ func whole(failed []error, single bool) error {
 	}
 }
 
-// inherit merges variables over what an instance inherited.
-func (s *Supervisor) inherit(vars map[string]string) func(*Supervisor, *instance) {
-	if vars == nil {
+// inherit merges variables over what an instance inherited, and gives it the
+// Spec; nil: none.
+func (s *Supervisor) inherit(vars map[string]string, spec *api.Spec) func(*Supervisor, *instance) {
+	if vars == nil && spec == nil {
 		return nil
 	}
 	return func(s *Supervisor, in *instance) {
@@ -265,6 +207,7 @@ func (s *Supervisor) inherit(vars map[string]string) func(*Supervisor, *instance
 		}
 		maps.Copy(merged, vars)
 		in.rec.Inherited = s.opts.Store.Intern(merged)
+		s.setSpec(in, cmp.Or(spec, in.rec.Spec))
 	}
 }
 
@@ -421,7 +364,7 @@ func (m admit) handle(s *Supervisor) {
 			a.ids = append(a.ids, in.rec.ID)
 			a.orders = append(a.orders, order{
 				id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, change: respec(m.spec, env),
-				reload: m.reload, force: m.force,
+				spec: m.spec, reload: m.reload, force: m.force,
 			})
 		}
 	}

@@ -71,7 +71,7 @@ func TestStart(t *testing.T) {
 				Path: m.Path, Argv: m.Argv, Dir: m.Dir, Slots: m.Slots, AsUser: m.AsUser, UID: m.UID, GID: m.GID, Groups: m.Groups,
 			}
 			if diff := cmp.Diff(wire.Spawn{
-				Path: "/usr/bin/node", Argv: []string{"/usr/bin/node", "--flag", filepath.Join(dir, "web.js"), "-p", "a b"},
+				Path: "/usr/bin/node", Argv: []string{"/usr/bin/node", "--enable-source-maps", "--flag", filepath.Join(dir, "web.js"), "-p", "a b"},
 				Dir: dir, Slots: []wire.Slot{wire.SlotInput, wire.SlotPipe, wire.SlotPipe, wire.SlotChannel},
 				AsUser: true, UID: 1000, GID: 1001, Groups: []uint32{7},
 			}, got); diff != "" {

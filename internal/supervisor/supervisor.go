@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -65,6 +66,7 @@ type Options struct {
 type Supervisor struct {
 	opts  Options
 	boot  string
+	host  string // name of this machine
 	mail  mailbox
 	view  atomic.Pointer[View]
 	whole chan struct{} // closed when all that the last daemon left was taken up
@@ -96,11 +98,15 @@ func New(opts Options, records []store.Record, inv remote.Inventory) (*Superviso
 	if err != nil {
 		return nil, err
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
 	if opts.Channels == nil {
 		opts.Channels = noChannels{}
 	}
 	s := &Supervisor{
-		opts: opts, boot: boot, whole: make(chan struct{}),
+		opts: opts, boot: boot, host: host, whole: make(chan struct{}),
 		table:  map[int]*instance{},
 		serial: map[uint64]*instance{},
 		keys:   map[string]*instance{},
@@ -263,7 +269,7 @@ func (s *Supervisor) spawnFailed(in *instance, m spawned) {
 		s.findStray(in, m.launch)
 		return
 	}
-	reason, lasting := whyNot(in.rec.Spec, m.err)
+	reason, lasting := whyNot(in.spec, m.err)
 	s.opts.Log.Error("start process", "app", in.rec.Spec.Name, "instance", in.rec.ID, "err", reason)
 	s.step(in, lifecycle.SpawnFailed{Launch: m.launch, Reason: reason, Lasting: lasting})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -22,6 +23,7 @@ type target struct {
 	root   int    // pid of its first process; 0: not known, or of another boot
 	start  uint64 // its start, see sysinfo.Identity
 	tree   bool
+	group  bool // of the tree only what is in its group
 	signal syscall.Signal
 }
 
@@ -32,7 +34,7 @@ func (s *Supervisor) targetOf(in *instance) target {
 	}
 	t := target{
 		serial: in.rec.Serial, launch: in.rec.Life.Live, key: in.rec.Key,
-		tree: in.rec.Spec.TreeKill, signal: sig,
+		tree: in.rec.Spec.TreeKill, group: in.rec.Spec.GroupKill, signal: sig,
 	}
 	if in.rec.Proc.Boot == s.boot {
 		t.root, t.start = in.rec.Proc.PID, in.rec.Proc.Start
@@ -155,7 +157,11 @@ func (s *Supervisor) members(ctx context.Context, t target) []sysinfo.Proc {
 		root = 0 // its pid went to a stranger, so nobody was left in its session
 	}
 	keeper, _ := s.opts.Keeper.PID()
-	return table.Members(root, t.key, []int{keeper, 1}, s.roots.has)
+	members := table.Members(root, t.key, []int{keeper, 1}, s.roots.has)
+	if t.group {
+		members = slices.DeleteFunc(members, func(p sysinfo.Proc) bool { return p.PGID != t.root })
+	}
+	return members
 }
 
 func (s *Supervisor) send(p sysinfo.Proc, sig syscall.Signal) {
