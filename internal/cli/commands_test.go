@@ -71,9 +71,7 @@ func TestActs(t *testing.T) {
 		"an unknown signal":    {args: "sendSignal SIGNOPE api", code: 1, stderr: "tend: send signal SIGNOPE: \"SIGNOPE\" is not the name or number of a signal\n      SIGUSR2, USR2 or 12, for example\n"},
 		"a parallel of naught": {args: "stop api --parallel 0", code: 1, stderr: "tend: read option --parallel: \"0\" is not a number above 0\n"},
 		"reload of nothing":    {args: "reload", code: 1, stderr: "tend: run reload: missing required argument \"id|name|namespace|all|/regex/|file|-\"\n      usage: tend reload <target...>\n"},
-		"reload with options":  {args: "reload api -i 4", code: 1, stderr: "tend: change api: --instances: the options of an app that is in the list cannot be changed yet\n      delete it and start it with these options, or give them in a configuration file\n"},
 		"reload with --env":    {args: "reload api --env prod", code: 1, stderr: "tend: reload api: --env works with a configuration file only\n      variables of one environment stand in a file, as env_prod\n"},
-		"options of the app":   {args: "restart api --kill-timeout 5", code: 1, stderr: "tend: change api: --kill-timeout: the options of an app that is in the list cannot be changed yet\n      delete it and start it with these options, or give them in a configuration file\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -55,7 +55,6 @@ func TestStartDecides(t *testing.T) {
 		"a script that is stopped is started":   {args: "start run.sh --name off", list: same, starts: true},
 		"another script of a name is added":     {args: "start run.sh --name tick", starts: true, force: true},
 		"the same script under another name":    {args: "start run.sh --name other", list: same, starts: true},
-		"options of what is in the list":        {args: "start api -i 4", code: 1, stderr: "tend: change api: --instances: the options of an app that is in the list cannot be changed yet\n      delete it and start it with these options, or give them in a configuration file\n"},
 		"--env without a file":                  {args: "start run.sh --env production", code: 1, stderr: "tend: start run.sh: --env works with a configuration file only\n      variables of one environment stand in a file, as env_production\n"},
 		"a name that is a file as well":         {args: "start run.sh", list: func(string) []api.Instance { return []api.Instance{{Name: "run.sh", State: api.Online}} }, starts: true},
 		"a name with a dot that is no file":     {args: "start v2.api", list: func(string) []api.Instance { return []api.Instance{{Name: "v2.api", State: api.Online}} }, act: "restart v2.api"},
