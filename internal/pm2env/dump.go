@@ -53,6 +53,32 @@ type extension struct {
 	LogRateLimit int64          `json:"log_rate_limit,omitempty"`
 	LogRotation  *api.Rotation  `json:"log_rotation,omitempty"`
 	Extra        map[string]any `json:"extra,omitempty"` // of names that PM2 does not know
+	Life         life           `json:"life,omitzero"`
+}
+
+// life is what a Spec says of starts and ends in words that PM2 does not know.
+type life struct {
+	InstanceStart int                  `json:"instance_start,omitempty"`
+	Umask         *int                 `json:"umask,omitempty"`
+	Limits        map[string]api.Limit `json:"limits,omitempty"`
+	Priority      *int                 `json:"priority,omitempty"`
+	Unexpected    bool                 `json:"unexpected,omitempty"`
+	ExpectedCodes []int                `json:"expected_exit_codes,omitempty"`
+	StartTime     int64                `json:"start_time_ms,omitempty"`
+	StartRetries  *int                 `json:"start_retries,omitempty"`
+	GroupKill     bool                 `json:"groupkill,omitempty"`
+}
+
+func lifeOf(s *api.Spec) life {
+	return life{
+		s.InstanceStart, s.Umask, s.Limits, s.Priority, s.Unexpected, s.ExpectedCodes, s.StartTime, s.StartRetries, s.GroupKill,
+	}
+}
+
+func (l life) put(s *api.Spec) {
+	s.InstanceStart, s.Umask, s.Limits, s.Priority = l.InstanceStart, l.Umask, l.Limits, l.Priority
+	s.Unexpected, s.ExpectedCodes, s.StartTime, s.StartRetries = l.Unexpected, l.ExpectedCodes, l.StartTime, l.StartRetries
+	s.GroupKill = l.GroupKill
 }
 
 // files are the paths of a Log as they were asked for; PM2's fields hold those
@@ -89,7 +115,7 @@ func (s Saved) object() Object {
 	b.put("unstable_restarts", s.Unstable)
 	b.put("exit_code", s.ExitCode)
 	b.some("version", s.Version)
-	b.number(s.Spec.InstanceVar, s.Index)
+	b.number(s.Spec.InstanceVar, s.Spec.InstanceStart+s.Index)
 	b.put("tend", s.extension())
 	return b.object
 }
@@ -113,6 +139,7 @@ func (s Saved) extension() json.RawMessage {
 		Log:          files{s.Spec.Log.Out, s.Spec.Log.Err, s.Spec.Log.Combined, s.Spec.Log.Pid},
 		LogRateLimit: s.Spec.Log.RateLimit,
 		LogRotation:  s.Spec.Log.Rotation,
+		Life:         lifeOf(&s.Spec),
 	}
 	for name, value := range s.Spec.Env {
 		if x.OwnEnv == nil {
@@ -223,6 +250,7 @@ func decode(r *reader) (Saved, bool) {
 	s.Spec.Instances = x.Instances
 	s.Spec.Account, s.Spec.Groups, s.Spec.StopSignal = x.Account, x.Groups, x.StopSignal
 	s.Spec.Balance = x.Balance
+	x.Life.put(&s.Spec)
 	if x.DrainTimeout != nil {
 		s.Spec.DrainTimeout = *x.DrainTimeout
 	}

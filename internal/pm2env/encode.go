@@ -72,7 +72,7 @@ func instance(in api.Instance) Object {
 	b.put("axm_monitor", Object{})
 	b.put("axm_options", Object{})
 	b.put("axm_dynamic", Object{})
-	b.number(spec.InstanceVar, in.Index)
+	b.number(spec.InstanceVar, spec.InstanceStart+in.Index)
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !reserved[name] {
 			b.put(name, env[name])

@@ -247,6 +247,12 @@ func drawSaved(t *rapid.T) Saved {
 		Extra: rapid.MapOfN(rapid.SampledFrom([]string{"pmx", "v8", "name", "future", "ignore_watch", "watch_delay"}),
 			rapid.SampledFrom([]any{true, 1.5, "x", []any{"y"}, map[string]any{"z": false}}), 0, 4).Draw(t, "extra"),
 	}
+	if maybe("a life of its own") {
+		s.InstanceStart, s.Umask, s.Priority, s.StartRetries = count.Draw(t, "start"), number("umask"), number("priority"), number("retries")
+		s.Unexpected, s.GroupKill, s.StartTime = maybe("unexpected"), maybe("group"), ms.Draw(t, "start time")
+		s.ExpectedCodes = rapid.SliceOfN(count, 0, 3).Draw(t, "expected")
+		s.Limits = map[string]api.Limit{"nofile": {Soft: 1, Hard: -1}}
+	}
 	if maybe("rotation") {
 		s.Log.Rotation = &api.Rotation{
 			Off: maybe("off"), MaxSize: ms.Draw(t, "max size"), Interval: draw(text, "interval"), Retain: rapid.IntRange(-1, 1<<31).Draw(t, "retain"),

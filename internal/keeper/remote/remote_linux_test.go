@@ -330,6 +330,22 @@ func TestSpawnRefused(t *testing.T) {
 	}
 }
 
+// TestAnOldKeeperIsNotAsked: it would start the process without what it does not
+// understand, and say nothing.
+func TestAnOldKeeperIsNotAsked(t *testing.T) {
+	f := running(t)
+	answered := make(chan error, 2)
+	done := func(_ wire.Child, err error) { answered <- err }
+	f.Spawn(wire.Spawn{Key: "masked", SetUmask: true}, done)
+	f.Spawn(wire.Spawn{Key: "limited", Limits: []wire.Limit{{Name: "core"}}}, done)
+	for range 2 {
+		if err := receive(t, answered); !errors.Is(err, ErrOld) {
+			t.Errorf("%v, want %v", err, ErrOld)
+		}
+	}
+	f.spawn(wire.Spawn{Key: "plain"}) // the next that it hears of
+}
+
 func TestAnswersInAnyOrder(t *testing.T) {
 	f := running(t)
 	_, pidfd := process(t)
