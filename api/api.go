@@ -144,7 +144,9 @@ type Spec struct {
 	Log   Log    `json:"log"`
 
 	// Extra keeps fields that PM2 knows and that tend stores but does not act
-	// on (pmx, vizion, automation, source_map_support, ...), as PM2 names them.
+	// on (pmx, vizion, automation, ...), as PM2 names them; and
+	// source_map_support, which is false, and disable_source_map_support, which is
+	// true, where an app of node does not get --enable-source-maps.
 	Extra map[string]any `json:"extra,omitempty"`
 }
 

@@ -191,9 +191,9 @@ func Variables(s *api.Spec) (names []string) {
 // variable that stands in another's value stands there as it was written, and in
 // any other place as the process gets it; one that is not there is empty.
 func Filled(s *api.Spec, inherited map[string]string, l Launch) *api.Spec {
-	any := false
-	templated(s, func(_, text string) { any = any || mayHold(text) })
-	if !any {
+	plain := true
+	templated(s, func(_, text string) { plain = plain && !mayHold(text) })
+	if plain {
 		return s
 	}
 	out := *s
@@ -226,13 +226,8 @@ func Filled(s *api.Spec, inherited map[string]string, l Launch) *api.Spec {
 		})(text)
 	}
 	env := Merged(&out, inherited)
-	number := counted(env, s, l)
-	f := filler(func(v string) string {
-		if n, ok := number[v]; ok {
-			return n
-		}
-		return env[v]
-	})
+	maps.Copy(env, counted(env, s, l))
+	f := filler(func(v string) string { return env[v] })
 	if IsCommandLine(s) {
 		out.Script = f(s.Script)
 	}

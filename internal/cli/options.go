@@ -96,9 +96,10 @@ var options = []option{ //nolint:gochecknoglobals // a table, never written
 	{name: "no-color", kind: special, usage: "print without colours"},
 	{name: "version", short: "v", kind: special, usage: "print the version"},
 
+	{name: "source-map-support", kind: setTrue, field: "source_map_support", hidden: true}, // as without
+	{name: "disable-source-map-support", kind: setTrue, field: "disable_source_map_support", usage: "stack traces of node as it has them"},
+
 	// What PM2 takes for its own wrapper around node; stored, and without effect.
-	{name: "source-map-support", kind: setTrue, field: "source_map_support", hidden: true},
-	{name: "disable-source-map-support", kind: setTrue, field: "disable_source_map_support", hidden: true},
 	{name: "no-vizion", kind: setFalse, field: "vizion", hidden: true},
 	{name: "no-pmx", kind: setFalse, field: "pmx", hidden: true},
 	{name: "no-automation", kind: setFalse, field: "automation", hidden: true},

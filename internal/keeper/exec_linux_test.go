@@ -1,11 +1,16 @@
 package keeper
 
 import (
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"tend/internal/app"
 	"tend/internal/keeper/wire"
 )
 
@@ -69,6 +74,13 @@ func TestLimitsAndUmask(t *testing.T) {
 	got = output(t, l.spawn(m).pipes[0])
 	if have, want := limitLine(got, "Max open files"), limitLine(plain, "Max open files"); have != want {
 		t.Errorf("open files of a process that asked for none: %q, want %q", have, want)
+	}
+}
+
+// TestResources: what an app may ask for is what a keeper knows.
+func TestResources(t *testing.T) {
+	if diff := cmp.Diff(app.LimitNames(), slices.Sorted(maps.Keys(resources))); diff != "" {
+		t.Errorf("(-asked for +known):\n%s", diff)
 	}
 }
 

@@ -53,7 +53,7 @@ func (s *Supervisor) Details(ctx context.Context, ids []int) ([]api.Instance, er
 			}
 			d := in.describe()
 			d.Detail = &api.Detail{
-				Spec: in.rec.Spec, Env: app.Merged(in.rec.Spec, in.rec.Inherited.Vars), UniqueID: in.rec.Key,
+				Spec: in.rec.Spec, Env: app.Merged(in.spec, in.rec.Inherited.Vars), UniqueID: in.rec.Key,
 			}
 			out = append(out, d)
 		}
