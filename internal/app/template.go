@@ -50,7 +50,7 @@ var templateNumbers = templateNames[:3] //nolint:gochecknoglobals // a table, ne
 // but text.
 func nameIn(m []string) string {
 	switch {
-	case m[own] != "":
+	case strings.HasPrefix(m[own], envPrefix), slices.Contains(templateNames, m[own]):
 		return m[own]
 	case strings.HasPrefix(m[supervisors], supervisorEnvPrefix):
 		return envPrefix + strings.TrimPrefix(m[supervisors], supervisorEnvPrefix)
@@ -69,10 +69,10 @@ func fill(text string, value func(name string) string) string {
 	return replaceAll(text, func(m []string) string {
 		name := nameIn(m)
 		switch {
+		case m[backslash] != "", m[percent] != "" && name != "":
+			return m[whole][1:]
 		case name == "":
 			return m[whole]
-		case m[backslash]+m[percent] != "":
-			return m[whole][1:]
 		case m[verb] != "d":
 			return value(name)
 		}
@@ -119,11 +119,11 @@ func checkTemplates(text string) error {
 	for _, m := range template.FindAllStringSubmatch(text, -1) {
 		name := nameIn(m)
 		switch {
-		case name == "", m[backslash]+m[percent] != "":
-		case !strings.HasPrefix(name, envPrefix) && !slices.Contains(templateNames, name):
+		case m[backslash]+m[percent] != "":
+		case name == "" && m[own] != "":
 			return fmt.Errorf(`%s is no template; there are {{%s}} and {{env.NAME}}, and \%s is the text itself`,
 				m[whole], strings.Join(templateNames, "}}, {{"), m[whole])
-		case m[verb] == "d" && !slices.Contains(templateNumbers, name):
+		case name != "" && m[verb] == "d" && !slices.Contains(templateNumbers, name):
 			return fmt.Errorf("%s is no number; write it with an s at its end", m[whole])
 		}
 	}
@@ -139,6 +139,29 @@ func Varies(text string) bool {
 func IsCommandLine(s *api.Spec) bool {
 	n := len(s.InterpreterArgs)
 	return s.Interpreter != "" && n > 0 && s.InterpreterArgs[n-1] == "-c"
+}
+
+// Literal takes what looks like a template in s as the text that it is: s comes
+// from where there are none.
+func Literal(s *api.Spec) {
+	escaped := func(text string) string {
+		return replaceAll(text, func(m []string) string {
+			switch {
+			case m[own] != "":
+				return `\` + m[whole]
+			case nameIn(m) != "":
+				return "%" + m[whole]
+			}
+			return m[whole]
+		})
+	}
+	if IsCommandLine(s) {
+		s.Script = escaped(s.Script)
+	}
+	s.InterpreterArgs, s.Args = each(s.InterpreterArgs, escaped), each(s.Args, escaped)
+	for _, p := range []*string{&s.Cwd, &s.Log.Out, &s.Log.Err, &s.Log.Combined, &s.Log.Pid} {
+		*p = escaped(*p)
+	}
 }
 
 // templated calls f with every text of s that may hold templates, and what it is.

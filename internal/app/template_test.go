@@ -27,6 +27,7 @@ func TestTemplates(t *testing.T) {
 		"{{env.OWN}}":                      "own-2",
 		"{{env.PORT}}":                     "3002",
 		"{{env.NODE_APP_INSTANCE}}":        "2",
+		`\{{nobody}} \\{{name}}`:           `{{nobody}} \{{name}}`,
 		`\{{name}}`:                        "{{name}}",
 		"%(process_num)d":                  "2",
 		"%(process_num)02d":                "02",
@@ -106,6 +107,25 @@ func TestNoTemplate(t *testing.T) {
 		s := sound()
 		if Filled(s, nil, Launch{}) != s {
 			t.Fatal("a Spec without templates is copied")
+		}
+	})
+}
+
+// TestLiteral: what was taken as text is the same text when it is filled in.
+func TestLiteral(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Join(rapid.SliceOf(rapid.SampledFrom([]string{
+			"{{instance}}", "{{nobody}}", "{{env.A}}", "%(here)s", "%(asctime)s", "%%(process_num)d", `\`, "{", "}", "%", "x",
+		})).Draw(t, "text"), "")
+		s := sound()
+		s.Args, s.Log.Out = []string{text}, "/"+text
+		Literal(s)
+		if err := Validate(s); err != nil {
+			t.Fatalf("%q: %v", s.Args[0], err)
+		}
+		got := Filled(s, nil, Launch{})
+		if got.Args[0] != text || got.Log.Out != "/"+text {
+			t.Fatalf("%q became %q, and then %q", text, s.Args[0], got.Args[0])
 		}
 	})
 }

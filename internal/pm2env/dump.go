@@ -29,6 +29,8 @@ type Saved struct {
 	Version   string
 	// The files of the instance, as they were open; empty where unknown.
 	OutFile, ErrFile, LogFile, PidFile string
+	// Foreign tells that PM2 wrote it: there, braces are text like other text.
+	Foreign bool
 }
 
 // extension is what tend needs of an instance beyond PM2's names; it stands
@@ -288,6 +290,7 @@ var numbered = regexp.MustCompile(`-\d+(\.log|\.pid)$`)
 // adopt makes up for what PM2 does not write: its paths have the id of an
 // instance in them, and its environment has what PM2 itself put there.
 func (s *Saved) adopt(r *reader) {
+	s.Foreign = true
 	s.Index = int(r.number(s.Spec.InstanceVar, -1))
 	base := func(path string) string { return numbered.ReplaceAllString(path, "$1") }
 	log := &s.Spec.Log

@@ -128,7 +128,7 @@ func TestDecodeDumpOfPM2(t *testing.T) {
 		Env:   map[string]string{"HOME": "/home/demo", "NODE_ENV": "production", "RETRIES": "3", "OPTIONS": `{"a":1}`},
 		Index: 1, Restarts: 7, CreatedAt: 1700000000000, StartedAt: 1700000001000, Version: "1.4.2",
 		OutFile: "/home/demo/.pm2/logs/web-out-4.log", ErrFile: "/home/demo/.pm2/logs/web-error-4.log",
-		PidFile: "/home/demo/.pm2/pids/web-4.pid",
+		PidFile: "/home/demo/.pm2/pids/web-4.pid", Foreign: true,
 	}, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("first instance (-got +want):\n%s", diff)
 	}
@@ -137,7 +137,7 @@ func TestDecodeDumpOfPM2(t *testing.T) {
 	want = app.Default()
 	want.Name, want.Script, want.Cwd = "web", "/srv/demo/apps/web.js", "/srv/demo/apps"
 	want.Interpreter, want.Mode, want.Instances = "node", api.Cluster, 2
-	if diff := cmp.Diff(list[1], Saved{Spec: want, Stopped: true}, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(list[1], Saved{Spec: want, Stopped: true, Foreign: true}, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("second instance (-got +want):\n%s", diff)
 	}
 
@@ -344,6 +344,9 @@ func FuzzDecodeDump(f *testing.F) {
 		again, err := DecodeDump(EncodeDump(list))
 		if err != nil {
 			t.Fatalf("decode what was encoded: %v", err)
+		}
+		for i := range list {
+			list[i].Foreign = false // it is ours now
 		}
 		if diff := cmp.Diff(again, list, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("second reading differs (-got +want):\n%s", diff)

@@ -141,6 +141,9 @@ func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
 	if !app.IsNode(saved.Spec.Interpreter) {
 		saved.Spec.Mode = api.Fork // PM2 saves bun in cluster mode too
 	}
+	if saved.Foreign {
+		app.Literal(&saved.Spec)
+	}
 	if err := app.Validate(&saved.Spec); err != nil {
 		return nil, err
 	}
