@@ -5,6 +5,8 @@
 // by the field's JSON name.
 package api
 
+import "strings"
+
 // Version is the version of this API; it is part of every path.
 const Version = "v1"
 
@@ -76,6 +78,14 @@ type Spec struct {
 	// FilterEnv leaves variables out.
 	Env       map[string]string `json:"env,omitempty"`
 	FilterEnv *EnvFilter        `json:"filter_env,omitempty"`
+	// Secrets are variables whose values are found each time a process is
+	// started, and kept nowhere. They win over Env.
+	Secrets map[string]Secret `json:"secrets,omitempty"`
+
+	// File is the absolute path of the file that the app came from, and FileEnv
+	// the environment of it that was chosen (--env); empty: no file.
+	File    string `json:"file,omitempty"`
+	FileEnv string `json:"file_env,omitempty"`
 
 	Instances int  `json:"instances"` // wanted number, at least 1
 	Mode      Mode `json:"mode"`
@@ -154,6 +164,25 @@ type Spec struct {
 type Limit struct {
 	Soft int64 `json:"soft"`
 	Hard int64 `json:"hard"`
+}
+
+// Secret is where the value of a variable is found: exactly one of its fields is
+// set. A line break at the end of what is found is no part of it.
+type Secret struct {
+	File string   `json:"file,omitempty"` // the content of the file at this absolute path
+	Env  string   `json:"env,omitempty"`  // a variable of the daemon's own environment
+	Cmd  []string `json:"cmd,omitempty"`  // what this program, by absolute path, writes to standard output
+}
+
+// String is the reference as a person writes it: "file:/run/secrets/db".
+func (s Secret) String() string {
+	switch {
+	case s.File != "":
+		return "file:" + s.File
+	case s.Env != "":
+		return "env:" + s.Env
+	}
+	return "cmd:" + strings.Join(s.Cmd, " ")
 }
 
 // EnvFilter leaves inherited variables out.
@@ -255,8 +284,28 @@ type Instance struct {
 type Detail struct {
 	Spec *Spec `json:"spec"`
 	// Env is the whole environment that the process got or will get,
-	// inherited and own, without the variables that tend adds.
+	// inherited and own, without the variables that tend adds, and without
+	// Spec.Secrets, whose values nobody is told.
 	Env map[string]string `json:"env"`
 	// UniqueID names the launch: a UUID, new for each.
 	UniqueID string `json:"unique_id,omitempty"`
+	// NodeVersion is that of the node which runs the process ("22.1.0"), once it
+	// is known.
+	NodeVersion string `json:"node_version,omitempty"`
+	// Versioning is the git repository that the app stood in when it was
+	// launched, nil where it stood in none.
+	Versioning *Versioning `json:"versioning,omitempty"`
+}
+
+// Versioning is a checked out revision, as PM2 names its parts.
+type Versioning struct {
+	Type     string `json:"type"` // "git"
+	URL      string `json:"url,omitempty"`
+	Revision string `json:"revision"`
+	Comment  string `json:"comment,omitempty"`
+	// UpdateTime is when the revision was committed, as ISO 8601 has it.
+	UpdateTime string `json:"update_time,omitempty"`
+	Branch     string `json:"branch,omitempty"` // "": no branch is checked out
+	Remote     string `json:"remote,omitempty"` // "origin"
+	RepoPath   string `json:"repo_path"`
 }

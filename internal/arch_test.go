@@ -46,7 +46,7 @@ var layers = [][]string{
 	{"internal/app", "internal/lifecycle", "internal/plan", "internal/pm2env"},
 	{
 		"internal/keeper", "internal/nodeipc", "internal/logs", "internal/sysinfo",
-		"internal/watch", "internal/probe", "internal/config", "internal/settings",
+		"internal/watch", "internal/probe", "internal/config", "internal/settings", "internal/secret",
 	},
 	{"internal/store"},
 	{"internal/supervisor"},
@@ -72,6 +72,7 @@ var oneImporter = map[string][]string{
 	"go.yaml.in/yaml":                     {"internal/config"},
 	"github.com/pelletier/go-toml":        {"internal/config"},
 	"github.com/mattn/go-shellwords":      {"internal/config", "internal/cli"},
+	"github.com/joho/godotenv":            {"internal/config"},
 	"github.com/spf13/cobra":              {"internal/cli"},
 	"github.com/spf13/pflag":              {"internal/cli"},
 	"charm.land/lipgloss":                 {"internal/cli", "internal/tui"},

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -45,27 +44,6 @@ func mapsSources(s *api.Spec) bool {
 		!slices.Contains(s.InterpreterArgs, sourceMaps) && !slices.Contains(s.InterpreterArgs, "--no-enable-source-maps")
 }
 
-// Merged is the whole environment of an app: what it inherited, without what
-// its filter leaves out, and over it what it was given.
-func Merged(s *api.Spec, inherited map[string]string) map[string]string {
-	env := make(map[string]string, len(inherited)+len(s.Env))
-	for k, v := range inherited {
-		if !filtered(s.FilterEnv, k) {
-			env[k] = v
-		}
-	}
-	maps.Copy(env, s.Env)
-	return env
-}
-
-func filtered(f *api.EnvFilter, name string) bool {
-	if f == nil {
-		return false
-	}
-	return f.All || slices.Contains(f.Exact, name) ||
-		slices.ContainsFunc(f.Contains, func(part string) bool { return strings.Contains(name, part) })
-}
-
 // Launch is what differs from one launch to the next in what a process is
 // told of itself.
 type Launch struct {
@@ -83,6 +61,8 @@ type Launch struct {
 	Worker uint64
 	// Preload is the path of a script that node loads before the app; "": none.
 	Preload string
+	// Secrets are the values of Spec.Secrets.
+	Secrets map[string]string
 	// Alt differs between a process and the one that takes its place while it
 	// still runs, for what the two cannot share: a port of --inspect.
 	Alt bool
@@ -111,46 +91,6 @@ func BalanceOf(s *api.Spec, inherited map[string]string) api.Balance {
 		return api.Shared
 	}
 	return api.RoundRobin
-}
-
-// Environ is the environment of a process as execve(2) takes it, sorted. PM2
-// exports every scalar field of its own record; these are the ones that apps
-// are known to read (pm2-surface 2.5).
-func Environ(s *api.Spec, inherited map[string]string, h home.Dir, f Files, l Launch) []string {
-	env := Merged(s, inherited)
-	numbers := counted(env, s, l)
-	for k, v := range map[string]string{
-		"PWD": s.Cwd, "PM2_HOME": string(h), "name": s.Name, "namespace": s.Namespace,
-		"exec_mode": string(s.Mode) + "_mode", "instances": strconv.Itoa(l.Instances),
-		"pm_exec_path": s.Script, "pm_cwd": s.Cwd, "pm_out_log_path": f.Out, "pm_err_log_path": f.Err,
-		"pm_pid_path": f.Pid, "restart_time": strconv.Itoa(l.Restarts), "status": string(api.Launching),
-		"username": s.Username,
-	} {
-		if _, own := s.Env[k]; !own { // what the user set for the app is never overruled
-			env[k] = v
-		}
-	}
-	env["pm_id"] = strconv.Itoa(l.ID)
-	env["unique_id"] = l.UniqueID
-	maps.Copy(env, numbers)
-	// What Node's child_process and cluster tell a child (node-ipc: they take
-	// them out of its process.env again). Of whoever started us they mean
-	// nothing here.
-	for _, k := range []string{"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"} {
-		delete(env, k)
-	}
-	if l.ChannelFD != 0 {
-		env["NODE_CHANNEL_FD"], env["NODE_CHANNEL_SERIALIZATION_MODE"] = strconv.Itoa(l.ChannelFD), "json"
-	}
-	if l.Worker != 0 {
-		env["NODE_UNIQUE_ID"] = strconv.FormatUint(l.Worker, 10)
-	}
-	out := make([]string, 0, len(env))
-	for k, v := range env {
-		out = append(out, k+"="+v)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // Files are the paths of one instance.

@@ -57,6 +57,7 @@ func Validate(s *api.Spec) error {
 			bad("env: %q cannot be the name of a variable, or its value holds a zero byte", name)
 		}
 	}
+	all = append(all, checkSecrets(s.Secrets)...)
 	for _, name := range []string{s.InstanceVar, s.IncrementVar} {
 		if strings.ContainsAny(name, "=\x00") {
 			bad("instance_var: %q cannot be the name of a variable", name)
@@ -150,6 +151,34 @@ func checkLimits(limits map[string]api.Limit) (all []error) {
 			all = append(all, fmt.Errorf("limits: %s: a limit is not negative", name))
 		case l.Hard >= 0 && (l.Soft > l.Hard || l.Soft < 0):
 			all = append(all, fmt.Errorf("limits: %s: the soft limit is above the hard one", name))
+		}
+	}
+	return all
+}
+
+func checkSecrets(secrets map[string]api.Secret) (all []error) {
+	bad := func(name, format string, args ...any) {
+		all = append(all, fmt.Errorf("env: %s: %w", name, fmt.Errorf(format, args...)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(secrets)) {
+		from := secrets[name]
+		said := 0
+		for _, one := range []bool{from.File != "", from.Env != "", len(from.Cmd) > 0} {
+			if one {
+				said++
+			}
+		}
+		switch {
+		case name == "" || strings.ContainsAny(name, "=\x00"):
+			bad(name, "that cannot be the name of a variable")
+		case said != 1:
+			bad(name, "a secret is from a file, a variable or a command, and from one of them")
+		case from.File != "" && (!filepath.IsAbs(from.File) || strings.ContainsRune(from.File, 0)):
+			bad(name, "file %q is not absolute", from.File)
+		case strings.ContainsAny(from.Env, "=\x00"):
+			bad(name, "%q cannot be the name of a variable", from.Env)
+		case len(from.Cmd) > 0 && (!filepath.IsAbs(from.Cmd[0]) || strings.ContainsRune(strings.Join(from.Cmd, ""), 0)):
+			bad(name, "program %q is not absolute, or an argument holds a zero byte", from.Cmd[0])
 		}
 	}
 	return all

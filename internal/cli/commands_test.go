@@ -154,7 +154,9 @@ func TestLooking(t *testing.T) {
 		"version with a command": {args: "ls -v", stdout: "v1\n"},
 		"env":                    {args: "env 1", stdout: "A: 1\nNODE_ENV: test\n"},
 		"env of nothing":         {args: "env 99", code: 1, stderr: "tend: find 99: no app has this name or id\n      `tend ls` shows what there is\n"},
-		"env of a name":          {args: "env api", code: 1, stderr: "tend: read id api: it is not a number\n      `tend id NAME` prints the ids of an app\n"},
+		"env of a name":          {args: "env api", stdout: "api (1)\nA: 1\nNODE_ENV: test\n\napi (2)\nA_TOKEN: [hidden]\nS: [from file:/s]\nU: http://a:[hidden]@c/\n"},
+		"env with its secrets":   {args: "env 2 --show-secrets", stdout: "A_TOKEN: x\nS: [from file:/s]\nU: http://a:b@c/\n"},
+		"env --diff of no file":  {args: "env 2 --diff", code: 1, stderr: "tend: compare api: it was not started from a configuration file\n      `tend env api` prints its environment\n"},
 		"describe of nothing":    {args: "describe nosuch", code: 1, stderr: "tend: describe nosuch: no app has this name or id\n      `tend ls` shows what there is\n"},
 		"extra arguments of ls":  {args: "id api extra", stdout: "[ 1, 2 ]\n"},
 		"extra arguments":        {args: "prettylist foo", code: 1, stderr: "tend: run prettylist: unknown argument \"foo\"\n      usage: tend prettylist\n"},
@@ -170,6 +172,9 @@ func TestLooking(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			list := instances()
 			list[1].Detail = &api.Detail{Spec: &api.Spec{}, Env: map[string]string{"NODE_ENV": "test", "A": "1"}}
+			list[2].Detail = &api.Detail{
+				Spec: &api.Spec{Secrets: map[string]api.Secret{"S": {File: "/s"}}}, Env: map[string]string{"A_TOKEN": "x", "U": "http://a:b@c/"},
+			}
 			r := try(t, world(t), &fakeDaemon{instances: list}, strings.Fields(tt.args)...)
 			if diff := cmp.Diff([]any{r.code, r.stdout, r.stderr}, []any{tt.code, tt.stdout, tt.stderr}); diff != "" {
 				t.Errorf("code, stdout, stderr (-got +want):\n%s", diff)
@@ -234,17 +239,6 @@ func TestDescribe(t *testing.T) {
 		t.Fatalf("got code %d, stderr %q", r.code, r.stderr)
 	}
 	golden(t, "describe.txt", r.stdout)
-}
-
-func TestNodeVersionIsAskedFor(t *testing.T) {
-	env := world(t)
-	node := write(t, env, "node", "#!/bin/sh\necho v20.1.0\n")
-	silent := write(t, env, "node-slow", "#!/bin/sh\nexit 1\n")
-	for path, want := range map[string]string{node: "20.1.0", silent: "N/A", "": "N/A", "/nowhere/node": "N/A"} {
-		if got := env.versionOf(t.Context(), path); got != want {
-			t.Errorf("%s: got %q, want %q", path, got, want)
-		}
-	}
 }
 
 func TestScale(t *testing.T) {

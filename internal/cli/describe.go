@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/clipperhouse/displaywidth"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tend/api"
 	"tend/client"
@@ -21,14 +21,25 @@ import (
 )
 
 func newDescribe(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var asJSON, secrets bool
+	cmd := &cobra.Command{
 		Use: "describe <name|id>", Aliases: []string{"desc", "info", "show"}, Short: "show all that is known of an app",
 		Args: needs("name|id"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runDescribe(cmd.Context(), env, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDescribe(cmd.Context(), env, args[0], asJSON, secrets)
+		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	showSecrets(cmd.Flags(), &secrets)
+	return cmd
 }
 
-func runDescribe(ctx context.Context, env *Env, target string) error {
+// showSecrets defines the option to show what looks like a secret.
+func showSecrets(set *pflag.FlagSet, on *bool) {
+	set.BoolVar(on, "show-secrets", false, "show what looks like a secret too")
+}
+
+func runDescribe(ctx context.Context, env *Env, target string, asJSON, secrets bool) error {
 	return env.with(ctx, func(c *client.Client) error {
 		list, err := c.Instances(ctx, client.Query{})
 		if err != nil {
@@ -38,16 +49,19 @@ func runDescribe(ctx context.Context, env *Env, target string) error {
 		if len(list) == 0 {
 			return notFound("describe", target)
 		}
-		versions := make(map[string]string)
-		for _, in := range list {
-			if in, err = detailed(ctx, c, in.ID); err != nil {
+		for i := range list {
+			if list[i], err = detailed(ctx, c, list[i].ID); err != nil {
 				return err
 			}
-			node := nodeOf(in)
-			if _, ok := versions[node]; !ok {
-				versions[node] = env.versionOf(ctx, node)
+			if asJSON && !secrets {
+				redact(list[i].Detail)
 			}
-			if err := env.write(env.appendDescription(nil, in, versions[node], time.Now())); err != nil {
+		}
+		if asJSON {
+			return env.printJSON(list)
+		}
+		for _, in := range list {
+			if err := env.write(env.appendDescription(nil, in, secrets, time.Now())); err != nil {
 				return err
 			}
 		}
@@ -55,34 +69,14 @@ func runDescribe(ctx context.Context, env *Env, target string) error {
 	})
 }
 
-// nodeOf is the node that runs in, "" where none does.
-func nodeOf(in api.Instance) string {
-	if s := in.Detail.Spec; s != nil && app.IsNode(s.Interpreter) {
-		return s.Interpreter
+// redact hides what looks like a secret.
+func redact(d *api.Detail) {
+	d.Env = shown(d.Env, nil, false)
+	if d.Spec != nil {
+		spec := *d.Spec
+		spec.Env = shown(spec.Env, nil, false)
+		d.Spec = &spec
 	}
-	return ""
-}
-
-// versionLimit is how long an interpreter may take to say its version.
-const versionLimit = 2 * time.Second
-
-// versionOf is what an interpreter says of its version.
-func (e *Env) versionOf(ctx context.Context, interpreter string) string {
-	if interpreter == "" {
-		return notAvailable
-	}
-	ctx, cancel := context.WithTimeout(ctx, versionLimit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, interpreter, "--version")
-	cmd.Env = e.Environ
-	// A child that inherited the pipe must not keep us waiting after the limit.
-	cmd.WaitDelay = versionLimit / 4
-	text, err := cmd.Output()
-	if err != nil {
-		return notAvailable
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return strings.TrimPrefix(strings.TrimSpace(line), "v")
 }
 
 // row is a line of a table of two columns.
@@ -92,7 +86,7 @@ type row struct {
 }
 
 // description is what is known of in, in PM2's order and words.
-func description(in api.Instance, node string, now time.Time) []row {
+func description(in api.Instance, now time.Time) []row {
 	spec := api.Spec{Script: in.Script, Mode: in.Mode}
 	if in.Detail.Spec != nil {
 		spec = *in.Detail.Spec
@@ -136,7 +130,7 @@ func description(in api.Instance, node string, now time.Time) []row {
 		optional("drain timeout", drain(spec.DrainTimeout))
 	}
 	rows = append(rows,
-		row{"node.js version", node, ""},
+		row{"node.js version", in.Detail.NodeVersion, ""},
 		row{"node env", in.Detail.Env["NODE_ENV"], ""},
 		watching,
 		row{"unstable restarts", strconv.Itoa(in.Unstable), ""},
@@ -174,22 +168,48 @@ func exit(in api.Instance) string {
 	return "code " + strconv.Itoa(in.ExitCode)
 }
 
-func (e *Env) appendDescription(dst []byte, in api.Instance, node string, now time.Time) []byte {
-	title := func(text string) { dst = fmt.Appendf(dst, "%s\n", e.paint(styleInverse, " "+text+" ")) }
-	title(fmt.Sprintf("Describing process with id %d - name %s", in.ID, in.Name))
-	dst = e.appendRows(dst, description(in, node, now))
-
-	var divergent []row
-	for _, name := range slices.Sorted(maps.Keys(in.Detail.Env)) {
-		if v := in.Detail.Env[name]; v != e.Getenv(name) {
-			divergent = append(divergent, row{name, v, ""})
-		}
+func (e *Env) appendDescription(dst []byte, in api.Instance, secrets bool, now time.Time) []byte {
+	heading := func(text string) { dst = fmt.Appendf(dst, "%s\n", e.paint(styleInverse, " "+text+" ")) }
+	heading(fmt.Sprintf("Describing process with id %d - name %s", in.ID, in.Name))
+	dst = e.appendRows(dst, description(in, now))
+	if v := in.Detail.Versioning; v != nil {
+		heading("Revision control metadata")
+		dst = e.appendRows(dst, revision(v))
 	}
-	title("Divergent env variables from local env")
-	if len(divergent) > 0 {
-		dst = e.appendRows(dst, divergent)
+	heading("Divergent env variables from local env")
+	if rows := e.divergent(in.Detail, secrets); len(rows) > 0 {
+		dst = e.appendRows(dst, rows)
 	}
 	return fmt.Appendf(dst, "\n Its logs: `%[1]s logs %[2]s`; its whole environment: `%[1]s env %[3]d`\n", e.Program, in.Name, in.ID)
+}
+
+// revision is what an app stood in when it was launched.
+func revision(v *api.Versioning) []row {
+	comment, _ := fit(v.Comment, maxComment)
+	return []row{
+		{"revision control", v.Type, ""},
+		{"remote url", v.URL, ""},
+		{"repository root", v.RepoPath, ""},
+		{"last update", v.UpdateTime, ""},
+		{"revision", v.Revision, ""},
+		{"comment", comment, ""},
+		{"branch", v.Branch, ""},
+	}
+}
+
+// maxComment is how much of a revision's comment is shown, as in PM2.
+const maxComment = 60
+
+// divergent are the variables that an app has otherwise than this shell.
+func (e *Env) divergent(d *api.Detail, secrets bool) []row {
+	var rows []row
+	vars := shown(d.Env, d.Spec, secrets)
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if value, plain := d.Env[name]; !plain || value != e.Getenv(name) {
+			rows = append(rows, row{name, vars[name], ""})
+		}
+	}
+	return rows
 }
 
 // appendRows appends a table of two columns, as wide as its content and no

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,31 +11,142 @@ import (
 
 	"tend/api"
 	"tend/client"
+	"tend/internal/app"
 	"tend/internal/errs"
 )
 
-func newEnv(env *Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "env <id>", Short: "print the environment of an instance", Args: needs("id"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runEnv(cmd.Context(), env, args[0]) },
-	}
+// envOptions are what env is asked for.
+type envOptions struct {
+	target  string
+	diff    bool
+	json    bool
+	secrets bool // show what looks like one
 }
 
-func runEnv(ctx context.Context, env *Env, target string) error {
-	id, err := strconv.Atoi(target)
-	if err != nil {
-		return invalid("read id", target, "`"+env.Program+" id NAME` prints the ids of an app", errors.New("it is not a number"))
+func newEnv(env *Env) *cobra.Command {
+	var opts envOptions
+	cmd := &cobra.Command{
+		Use: "env <id|name>", Short: "print the environment of an app, or how it differs from its file", Args: needs("id|name"),
+		Example: "  " + env.Program + " env api          what it got; what looks like a secret is hidden\n" +
+			"  " + env.Program + " env api --diff   running (-) against its file (+): exit code 0 when they are the same, 1 when not",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.target = args[0]
+			return runEnv(cmd.Context(), env, opts)
+		},
 	}
+	f := cmd.Flags()
+	f.BoolVar(&opts.diff, "diff", false, "compare with the file that the app came from")
+	f.BoolVar(&opts.json, "json", false, "as JSON")
+	showSecrets(f, &opts.secrets)
+	return cmd
+}
+
+func runEnv(ctx context.Context, env *Env, opts envOptions) error {
 	return env.with(ctx, func(c *client.Client) error {
-		in, err := detailed(ctx, c, id)
-		if err != nil {
+		list, err := instancesOf(ctx, c, opts.target)
+		switch {
+		case err != nil:
 			return err
+		case opts.diff:
+			return env.compare(ctx, list, opts)
+		case opts.json:
+			return env.printJSON(environments(list, opts.secrets))
 		}
-		for _, name := range slices.Sorted(maps.Keys(in.Detail.Env)) {
-			env.print("%s: %s\n", name, env.paint(styleGreen, in.Detail.Env[name]))
+		for i, in := range list {
+			if len(list) > 1 {
+				env.print("%s%s\n", blankBefore(i), env.paint(styleBold, title(in)))
+			}
+			vars := shown(in.Detail.Env, in.Detail.Spec, opts.secrets)
+			for _, name := range slices.Sorted(maps.Keys(vars)) {
+				env.print("%s: %s\n", name, env.paint(styleGreen, vars[name]))
+			}
 		}
 		return nil
 	})
+}
+
+// title is how an instance is called above what belongs to it.
+func title(in api.Instance) string { return in.Name + " (" + strconv.Itoa(in.ID) + ")" }
+
+// blankBefore is an empty line before all but the first.
+func blankBefore(i int) string {
+	if i == 0 {
+		return ""
+	}
+	return "\n"
+}
+
+// environmentJSON is an environment as --json prints it.
+type environmentJSON struct {
+	ID      int               `json:"id"`
+	Name    string            `json:"name"`
+	Env     map[string]string `json:"env"`
+	Secrets map[string]string `json:"secrets"` // where each is found
+}
+
+func environments(list []api.Instance, secrets bool) []environmentJSON {
+	out := make([]environmentJSON, 0, len(list))
+	for _, in := range list {
+		one := environmentJSON{in.ID, in.Name, shown(in.Detail.Env, nil, secrets), map[string]string{}}
+		if s := in.Detail.Spec; s != nil {
+			for name, from := range s.Secrets {
+				one.Secrets[name] = from.String()
+			}
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// shown is an environment as a person may see it: what looks like a secret is
+// hidden unless secrets is set, and of the secrets of spec, which nobody here
+// knows, there is where they are found.
+func shown(env map[string]string, spec *api.Spec, secrets bool) map[string]string {
+	out := make(map[string]string, len(env))
+	for name, value := range env {
+		if !secrets {
+			value = app.Redacted(name, value)
+		}
+		out[name] = value
+	}
+	if spec != nil {
+		for name, from := range spec.Secrets {
+			out[name] = "[from " + from.String() + "]"
+		}
+	}
+	return out
+}
+
+// printJSON prints v so that a person can read it too.
+func (e *Env) printJSON(v any) error {
+	enc := json.NewEncoder(e.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// instancesOf are the instance of an id, or all of a name, with their Detail.
+func instancesOf(ctx context.Context, c *client.Client, target string) ([]api.Instance, error) {
+	if id, err := strconv.Atoi(target); err == nil {
+		in, err := detailed(ctx, c, id)
+		if errs.KindOf(err) != errs.NotFound {
+			return []api.Instance{in}, err
+		}
+	}
+	list, err := c.Instances(ctx, client.Query{})
+	if err != nil {
+		return nil, err
+	}
+	list = named(list, target)
+	if len(list) == 0 {
+		return nil, notFound("find", target)
+	}
+	for i := range list {
+		if list[i], err = detailed(ctx, c, list[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // detailed is the instance of this id, with its Detail.

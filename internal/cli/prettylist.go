@@ -9,14 +9,17 @@ import (
 )
 
 func newPrettylist(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var redacted bool
+	cmd := &cobra.Command{
 		Use: "prettylist", Short: "list the instances as JavaScript", Args: nothing,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runPrettylist(cmd.Context(), env) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPrettylist(cmd.Context(), env, redacted) },
 	}
+	redactable(cmd, &redacted)
+	return cmd
 }
 
-func runPrettylist(ctx context.Context, env *Env) error {
-	list, err := records(ctx, env)
+func runPrettylist(ctx context.Context, env *Env, redacted bool) error {
+	list, err := records(ctx, env, redacted)
 	if err != nil {
 		return err
 	}

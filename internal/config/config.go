@@ -55,7 +55,7 @@ type Options struct {
 	Namespace string   // for apps that name none
 	UID, GID  any
 
-	deployEnv map[string]string // the variables of deploy.<EnvName>, below those of the app
+	deployEnv variables // the variables of deploy.<EnvName>, below those of the app
 }
 
 // Result is what a file holds.
@@ -83,7 +83,11 @@ func Load(ctx context.Context, c Context, path string, o Options) (Result, error
 	if err != nil {
 		return Result{}, err
 	}
-	return doc.resolve(c, o)
+	r, err := doc.resolve(c, o)
+	for i := range r.Apps {
+		r.Apps[i].File, r.Apps[i].FileEnv = c.path(path, c.Cwd), o.EnvName
+	}
+	return r, err
 }
 
 // Parse is Load for text that was read already. Its name tells the format as
@@ -235,7 +239,7 @@ func (d *document) resolve(c Context, o Options) (Result, error) {
 	return r, faults.err(d.where)
 }
 
-func (d *document) envOfDeploy(name string, faults *faults) map[string]string {
+func (d *document) envOfDeploy(name string, faults *faults) variables {
 	target, _ := d.deploy[name].(map[string]any)
 	env, err := asEnv(target["env"])
 	if err != nil {

@@ -98,6 +98,7 @@ module.exports = Promise.resolve(base)`,
 				if err != nil {
 					t.Fatal(err)
 				}
+				want.File = filepath.Join(c.Cwd, name)
 				if diff := cmp.Diff(got, Result{Apps: []api.Spec{want}, Names: []string{"api"}}); diff != "" {
 					t.Errorf("got - want +\n%s", diff)
 				}

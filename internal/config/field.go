@@ -65,8 +65,9 @@ type draft struct {
 	script         string
 	cwd            string
 	interpreter    string
-	env            map[string]string
-	envs           map[string]map[string]string // of env_<name>
+	env            variables
+	envs           map[string]variables // of env_<name>
+	envFiles       []string
 	port           string
 	appendEnv      bool
 	uid, gid       string // a name or a number
@@ -87,8 +88,8 @@ type draft struct {
 }
 
 // table is every field that PM2 knows; of Supervisor those that PM2 has no like
-// of; and of tend stop_signal, balance, drain_timeout, log_rate_limit, and what
-// log_rotate holds. docs/FIELDS.md says what each means.
+// of; and of tend env_file, stop_signal, balance, drain_timeout, log_rate_limit,
+// and what log_rotate holds. docs/FIELDS.md says what each means.
 var table = []field{ //nolint:gochecknoglobals // never written
 	// Identity and launch.
 	{"script", []string{"exec", "cmd", "command"}, into(asText, func(d *draft) *string { return &d.script })},
@@ -117,7 +118,8 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"core", nil, by(setLimit)},
 	{"priority", nil, into(asPriority, func(d *draft) **int { return &d.spec.Priority })},
 	{"username", nil, into(asText, func(d *draft) *string { return &d.spec.Username })},
-	{"env", nil, into(asEnv, func(d *draft) *map[string]string { return &d.env })},
+	{"env", nil, into(asEnv, func(d *draft) *variables { return &d.env })},
+	{"env_file", nil, into(asTexts, func(d *draft) *[]string { return &d.envFiles })},
 	{"filter_env", nil, into(asFilter, func(d *draft) **api.EnvFilter { return &d.spec.FilterEnv })},
 	{"append_env_to_name", nil, into(asFlag, func(d *draft) *bool { return &d.appendEnv })},
 	{"autostart", nil, into(asFlag, func(d *draft) *bool { return &d.spec.Autostart })},
@@ -210,7 +212,7 @@ func (d *draft) fill(f Fields, fault func(hint string, err error)) {
 	seen := map[*field]string{}
 	for _, key := range slices.Sorted(maps.Keys(f)) {
 		v := f[key]
-		if envField.MatchString(key) {
+		if isEnv(key, v) {
 			env, err := asEnv(v)
 			if err != nil {
 				fault("", fmt.Errorf("%s: %w", key, err))
@@ -232,6 +234,13 @@ func (d *draft) fill(f Fields, fault func(hint string, err error)) {
 			}
 		}
 	}
+}
+
+// isEnv tells whether a field adds variables for one --env. Files of PM2 may have
+// one called "file".
+func isEnv(key string, v any) bool {
+	_, isObject := v.(map[string]any)
+	return envField.MatchString(key) && (isObject || spellings[key] == nil)
 }
 
 // meant is a hint for a field that nobody knows.

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +32,7 @@ func newResolver(c Context, where string, o Options) *resolver {
 	r.draft.spec = app.Default()
 	r.draft.spec.Username = c.Username
 	r.draft.spec.Extra = map[string]any{}
-	r.draft.envs = map[string]map[string]string{}
+	r.draft.envs = map[string]variables{}
 	return r
 }
 
@@ -149,29 +148,6 @@ func (r *resolver) resolveCwd() {
 	case !fi.IsDir():
 		r.fault(errs.Invalid, "", "cwd: %s is not a directory", cwd)
 	}
-}
-
-// resolveEnv merges what the app says of its variables, low to high.
-func (r *resolver) resolveEnv() {
-	d, env := &r.draft, map[string]string{}
-	maps.Copy(env, r.o.deployEnv)
-	maps.Copy(env, d.env)
-	if name := r.o.EnvName; name != "" {
-		chosen, ok := d.envs[name]
-		if !ok {
-			r.warnings = append(r.warnings, fmt.Sprintf("Environment [%s] is not defined in process file", name))
-		}
-		maps.Copy(env, chosen)
-	}
-	if d.port != "" {
-		env["PORT"] = d.port
-	}
-	if io, ok := d.spec.Extra["io"]; ok {
-		if text, err := stringified(io); err == nil {
-			env["io"] = text // where PM2's agent in the app looks for it
-		}
-	}
-	d.spec.Env = env
 }
 
 // resolveInstances works out the number and, from it, the mode. Node shares a

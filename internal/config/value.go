@@ -148,33 +148,6 @@ func asObject(v any) (map[string]any, error) {
 	return nil, wants("an object", v)
 }
 
-// asEnv reads variables. Objects and lists become JSON, as in PM2; null leaves
-// a variable out.
-func asEnv(v any) (map[string]string, error) {
-	if v == nil || v == "" {
-		return nil, nil
-	}
-	object, err := asObject(v)
-	if err != nil {
-		return nil, wants("an object of variables", v)
-	}
-	env := make(map[string]string, len(object))
-	for name, value := range object {
-		switch value := value.(type) {
-		case nil:
-		case string:
-			env[name] = value
-		default:
-			text, err := stringified(value)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			env[name] = text
-		}
-	}
-	return env, nil
-}
-
 // stringified is v as JSON.stringify has it: < and & stay themselves.
 func stringified(v any) (string, error) {
 	var b strings.Builder

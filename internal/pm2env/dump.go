@@ -41,6 +41,10 @@ type extension struct {
 	// OwnEnv names the variables of Spec.Env; null says that the value is the
 	// one in env.
 	OwnEnv map[string]*string `json:"own_env,omitempty"`
+	// Secrets says where values are found; the values are in no list.
+	Secrets map[string]api.Secret `json:"secrets,omitempty"`
+	File    string                `json:"file,omitempty"`
+	FileEnv string                `json:"file_env,omitempty"`
 	// CommandLine is the position in args of the text that pm_exec_path, as an
 	// interpreter, is given.
 	CommandLine *int           `json:"command_line,omitempty"`
@@ -142,6 +146,9 @@ func (s Saved) extension() json.RawMessage {
 		LogRateLimit: s.Spec.Log.RateLimit,
 		LogRotation:  s.Spec.Log.Rotation,
 		Life:         lifeOf(&s.Spec),
+		Secrets:      s.Spec.Secrets,
+		File:         s.Spec.File,
+		FileEnv:      s.Spec.FileEnv,
 	}
 	for name, value := range s.Spec.Env {
 		if x.OwnEnv == nil {
@@ -253,6 +260,7 @@ func decode(r *reader) (Saved, bool) {
 	s.Spec.Account, s.Spec.Groups, s.Spec.StopSignal = x.Account, x.Groups, x.StopSignal
 	s.Spec.Balance = x.Balance
 	x.Life.put(&s.Spec)
+	s.Spec.Secrets, s.Spec.File, s.Spec.FileEnv = x.Secrets, x.File, x.FileEnv
 	if x.DrainTimeout != nil {
 		s.Spec.DrainTimeout = *x.DrainTimeout
 	}

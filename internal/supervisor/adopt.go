@@ -188,7 +188,7 @@ func (s *Supervisor) adoptUnknown(c wire.Child) {
 	now := time.Now()
 	in := s.newInstance(store.Record{
 		Serial: s.opts.Store.Serial(), ID: t.ID, Index: t.Index,
-		Spec: t.Spec, Inherited: s.opts.Store.Intern(environOf(c.PID)),
+		Spec: t.Spec, Inherited: s.opts.Store.Intern(app.Heritage(t.Spec, environOf(c.PID))),
 		Life: lifecycle.Instance{
 			State: lifecycle.Online, Want: lifecycle.WantRunning, Launch: 1, Live: 1, Created: now, Started: now,
 		},

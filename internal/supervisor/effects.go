@@ -20,6 +20,7 @@ import (
 	"tend/internal/lifecycle"
 	"tend/internal/logs"
 	"tend/internal/nodeipc"
+	"tend/internal/secret"
 	"tend/internal/store"
 )
 
@@ -82,23 +83,30 @@ type tag struct {
 	Spec  *api.Spec `json:"spec"` // without its environment: that is in /proc/PID/environ
 }
 
-// spawn asks the keeper for a process, aside: its files are opened first.
+// spawn asks the keeper for a process, aside: its secrets are found and its files
+// opened first.
 func (s *Supervisor) spawn(in *instance, launch uint64) {
 	r, spec, files := in.rec, in.spec, in.files
-	s.spawns.do(s.aside, func() {
-		answer := func(c wire.Child, err error) { s.mail.post(spawned{r.Serial, launch, c, err}) }
-		m, err := s.launch(&r, spec, files)
+	answer := func(c wire.Child, err error) { s.mail.post(spawned{r.Serial, launch, c, err}) }
+	s.withSecrets(&r, func(secrets map[string]string, err error) {
 		if err != nil {
 			answer(wire.Child{}, err)
 			return
 		}
-		s.opts.Keeper.Spawn(m, answer)
+		s.spawns.do(s.aside, func() {
+			m, err := s.launch(&r, spec, files, secrets)
+			if err != nil {
+				answer(wire.Child{}, err)
+				return
+			}
+			s.opts.Keeper.Spawn(m, answer)
+		})
 	})
 }
 
 // launch makes sure that a process can write its output, and says how it is
 // started. spec is that of r, as the instance is told of it.
-func (s *Supervisor) launch(r *store.Record, spec *api.Spec, files app.Files) (wire.Spawn, error) {
+func (s *Supervisor) launch(r *store.Record, spec *api.Spec, files app.Files, secrets map[string]string) (wire.Spawn, error) {
 	if !r.Spec.Log.Disabled {
 		if err := logs.Check([]string{files.Out, files.Err, orNull(files.Combined)}, owner(r.Spec)); err != nil {
 			return wire.Spawn{}, err
@@ -111,7 +119,7 @@ func (s *Supervisor) launch(r *store.Record, spec *api.Spec, files app.Files) (w
 		return wire.Spawn{}, fmt.Errorf("describe the app for the keeper: %w", err)
 	}
 	l := s.launchOf(r)
-	l.UniqueID, l.Restarts, l.Worker, l.Alt = r.Key, r.Life.Restarts, r.Worker, r.Alt
+	l.UniqueID, l.Restarts, l.Worker, l.Alt, l.Secrets = r.Key, r.Life.Restarts, r.Worker, r.Alt, secrets
 	slots := []wire.Slot{wire.SlotInput, wire.SlotPipe, wire.SlotPipe}
 	if app.Channelled(spec) {
 		l.ChannelFD = nodeipc.ChannelSlot
@@ -240,6 +248,9 @@ func shape(r *store.Record, n int) logs.Shape {
 // whyNot says why a process could not be started, and whether the reason will
 // last.
 func whyNot(spec *api.Spec, err error) (reason string, lasting bool) {
+	if e, ok := errors.AsType[*secret.Error](err); ok {
+		return e.Error(), !e.Passing
+	}
 	path, _ := app.Argv(spec, app.Launch{})
 	passing := []error{syscall.EAGAIN, syscall.ENOMEM, syscall.ETXTBSY, syscall.EMFILE, syscall.ENFILE, syscall.EINTR}
 	if slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {

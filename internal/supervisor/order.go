@@ -206,7 +206,7 @@ func (s *Supervisor) inherit(vars map[string]string, spec *api.Spec) func(*Super
 			merged = map[string]string{}
 		}
 		maps.Copy(merged, vars)
-		in.rec.Inherited = s.opts.Store.Intern(merged)
+		in.rec.Inherited = s.opts.Store.Intern(app.Heritage(cmp.Or(spec, in.rec.Spec), merged))
 		s.setSpec(in, cmp.Or(spec, in.rec.Spec))
 	}
 }
@@ -357,7 +357,7 @@ type admission struct {
 }
 
 func (m admit) handle(s *Supervisor) {
-	env := s.opts.Store.Intern(m.inherited)
+	env := s.opts.Store.Intern(app.Heritage(m.spec, m.inherited))
 	var a admission
 	for _, in := range s.list {
 		if in.rec.Spec.Name == m.spec.Name && !m.add && !in.leaves() {

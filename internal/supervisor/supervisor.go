@@ -78,6 +78,8 @@ type Supervisor struct {
 	// spawns prepares launches aside, one after the other: opening files takes
 	// longer than all else.
 	spawns line
+	// seeking has a place for each launch that looks for its secrets.
+	seeking chan struct{}
 
 	// What follows belongs to Run.
 
@@ -107,9 +109,10 @@ func New(opts Options, records []store.Record, inv remote.Inventory) (*Superviso
 	}
 	s := &Supervisor{
 		opts: opts, boot: boot, host: host, whole: make(chan struct{}),
-		table:  map[int]*instance{},
-		serial: map[uint64]*instance{},
-		keys:   map[string]*instance{},
+		table:   map[int]*instance{},
+		serial:  map[uint64]*instance{},
+		keys:    map[string]*instance{},
+		seeking: make(chan struct{}, seekers),
 	}
 	s.mail.init()
 	s.roots.init()
