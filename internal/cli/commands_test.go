@@ -232,13 +232,33 @@ func TestDescribe(t *testing.T) {
 			Name: "api", Script: "/srv/api.js", Args: []string{"--port", "80"}, Interpreter: "/usr/local/bin/node-of-nowhere", Cwd: "/srv",
 			Mode: api.Cluster, DrainTimeout: 5000, MaxMemory: 200 << 20, Cron: "0 3 * * *",
 		},
-		Env: map[string]string{"NODE_ENV": "test", "HOME": "/home/demo"},
+		Env: map[string]string{
+			"NODE_ENV": "test", "HOME": "/home/demo", "DB_PASSWORD": "s3cret", "DATABASE_URL": "postgres://ann:s3cret@db/prod",
+		},
+		NodeVersion: "22.1.0",
+		Versioning: &api.Versioning{
+			Type: "git", URL: "https://example.org/x.git", Revision: "a39b79c8796e09927349126f683f8fb951f0a085",
+			Comment: "A comment that goes on and on, and on again, until nobody reads it any more", Branch: "main",
+			UpdateTime: "2026-11-22T19:32:59+00:00", RepoPath: "/srv",
+		},
 	}
+	list[1].Detail.Spec.Secrets = map[string]api.Secret{"API_KEY": {Cmd: []string{"/bin/pass", "show", "api"}}}
+	list[1].Detail.Spec.Env = map[string]string{"DB_PASSWORD": "s3cret"}
 	r := try(t, world(t), &fakeDaemon{instances: list}, "describe", "1")
 	if r.code != 0 || r.stderr != "" {
 		t.Fatalf("got code %d, stderr %q", r.code, r.stderr)
 	}
 	golden(t, "describe.txt", r.stdout)
+	for _, args := range []string{"describe 1 --json", "env 1", "env 1 --json", "jlist --redact", "prettylist --redact"} {
+		if r := try(t, world(t), &fakeDaemon{instances: list}, strings.Fields(args)...); r.code != 0 || strings.Contains(r.stdout, "s3cret") {
+			t.Errorf("%s: got code %d and what should be hidden:\n%s", args, r.code, r.stdout)
+		}
+	}
+	for _, args := range []string{"describe 1 --show-secrets", "describe 1 --json --show-secrets", "env 1 --show-secrets", "env 1 --json --show-secrets", "jlist", "prettylist"} {
+		if r := try(t, world(t), &fakeDaemon{instances: list}, strings.Fields(args)...); r.code != 0 || !strings.Contains(r.stdout, "ann:s3cret@db") {
+			t.Errorf("%s: got code %d, and not what was asked for:\n%s", args, r.code, r.stdout)
+		}
+	}
 }
 
 func TestScale(t *testing.T) {

@@ -32,9 +32,13 @@ func Encode(in api.Instance) Object {
 func instance(in api.Instance) Object {
 	spec := api.Spec{Name: in.Name, Namespace: in.Namespace, Script: in.Script, Mode: in.Mode, Username: in.User}
 	var env map[string]string
-	id := ""
+	id, node := "", ""
+	var revision any
 	if in.Detail != nil {
-		env, id = in.Detail.Env, in.Detail.UniqueID
+		env, id, node = in.Detail.Env, in.Detail.UniqueID, in.Detail.NodeVersion
+		if v := in.Detail.Versioning; v != nil {
+			revision = versioning(v)
+		}
 		if in.Detail.Spec != nil {
 			spec = *in.Detail.Spec
 		}
@@ -64,7 +68,8 @@ func instance(in api.Instance) Object {
 	}
 	b.some("exit_signal", in.ExitSignal)
 	b.put("version", in.Version)
-	b.put("versioning", nil)
+	b.some("node_version", node)
+	b.put("versioning", revision)
 	b.some("unique_id", id)
 	b.put("vizion_running", false)
 	b.put("km_link", false)
@@ -78,6 +83,23 @@ func instance(in api.Instance) Object {
 			b.put(name, env[name])
 		}
 	}
+	return b.object
+}
+
+// versioning is v as PM2 has it, without what only git itself could tell.
+func versioning(v *api.Versioning) Object {
+	var b builder
+	b.put("type", v.Type)
+	b.some("url", v.URL)
+	b.put("revision", v.Revision)
+	b.put("comment", v.Comment)
+	b.some("branch", v.Branch)
+	if v.Remote != "" {
+		b.put("remotes", []string{v.Remote})
+		b.put("remote", v.Remote)
+	}
+	b.some("update_time", v.UpdateTime)
+	b.put("repo_path", v.RepoPath)
 	return b.object
 }
 

@@ -55,7 +55,10 @@ func sample() api.Instance {
 		Script: "/srv/api/server.js",
 		Detail: &api.Detail{Spec: &spec, Env: map[string]string{
 			"NODE_ENV": "production", "name": "shadow", "cron_restart": "shadow too", "HOME": "/home/demo", "A-B": "<&>",
-		}, UniqueID: "0f5c9f0e-26f6-4b35-8e6f-d2c1a1a3f9ab"},
+		}, UniqueID: "0f5c9f0e-26f6-4b35-8e6f-d2c1a1a3f9ab", NodeVersion: "22.1.0", Versioning: &api.Versioning{
+			Type: "git", URL: "https://example.org/x.git", Revision: "a39b79c8796e09927349126f683f8fb951f0a085", Comment: "Say so",
+			UpdateTime: "2026-11-22T19:32:59+00:00", Branch: "main", Remote: "origin", RepoPath: "/srv/api",
+		}},
 	}
 }
 

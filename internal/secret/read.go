@@ -23,7 +23,7 @@ func readFile(path string) ([]byte, error) {
 	case !fi.Mode().IsRegular():
 		return nil, errors.New("it is not a regular file")
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxValue+2)) // and a line break
+	text, err := io.ReadAll(io.LimitReader(f, maxRead))
 	return text, cause(err)
 }
 

@@ -11,18 +11,19 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"tend/api"
+	"tend/internal/command"
 )
 
 const (
 	// maxValue bounds a value. The kernel takes no longer variable than twice
 	// this (execve(2), MAX_ARG_STRLEN).
 	maxValue = 64 << 10
+	maxRead  = maxValue + 2 // and a line break
 	// timeLimit is how long all secrets of a launch may take together.
 	timeLimit = 10 * time.Second
 	// atOnce is how many commands of one launch run at the same time.
@@ -32,17 +33,11 @@ const (
 // Reader finds secrets on behalf of one app: as its user, where it has one, so
 // that nobody reads through us what he may not read himself.
 type Reader struct {
-	Env    []string // of commands
-	Dir    string   // where they run
-	User   *User    // nil: ourselves
+	Env    []string      // of commands
+	Dir    string        // where they run
+	User   *command.User // nil: ourselves
 	limit  time.Duration
 	lookup func(string) (string, bool) // in place of our own environment
-}
-
-// User is who an app runs as.
-type User struct {
-	UID, GID int
-	Groups   []int
 }
 
 // Error tells which variable has no value, and why.
@@ -99,7 +94,10 @@ func (r Reader) value(ctx context.Context, name string, from api.Secret) (string
 	case from.Env != "":
 		text, err = r.variable(from.Env)
 	default:
-		text, err = r.output(ctx, from.Cmd)
+		text, err = command.Command{Argv: from.Cmd, Env: r.Env, Dir: r.Dir, User: r.User, Most: maxRead}.Output(ctx)
+	}
+	if errors.Is(err, command.ErrTooLong) {
+		err = errTooLong
 	}
 	if err == nil {
 		text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
@@ -151,19 +149,4 @@ func (r Reader) file(path string) (text []byte, err error) {
 		err = fmt.Errorf("%w; it is read as the user that the app runs as, uid %d", err, r.User.UID)
 	}
 	return text, err
-}
-
-// harmless is what a program said of its failure, on one short line.
-func harmless(said []byte) string {
-	const most = 200
-	text := strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return ' '
-		}
-		return c
-	}, strings.TrimSpace(string(said)))
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
 }

@@ -7,16 +7,18 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tend/internal/command"
 )
 
 // as does something with the rights that a user has over files. They belong to a
 // thread (setfsuid(2)); this one ends with its goroutine, which never lets go of
 // it, so that no other ever runs with them.
-func as(u User, do func()) (err error) {
+func as(u command.User, do func()) (err error) {
 	var working sync.WaitGroup
 	working.Go(func() {
 		runtime.LockOSThread()
-		if err = u.assume(); err == nil {
+		if err = assume(u); err == nil {
 			do()
 		}
 	})
@@ -26,7 +28,7 @@ func as(u User, do func()) (err error) {
 
 // assume gives the calling thread the user's rights over files. With the user
 // root's capabilities over files go as well (capabilities(7)).
-func (u User) assume() error {
+func assume(u command.User) error {
 	if err := unix.Setgroups(u.Groups); err != nil {
 		return fmt.Errorf("take the groups of uid %d: %w", u.UID, err)
 	}
@@ -38,8 +40,4 @@ func (u User) assume() error {
 		return fmt.Errorf("become uid %d, gid %d: %w", u.UID, u.GID, syscall.EPERM)
 	}
 	return nil
-}
-
-func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/api"
+	"tend/internal/command"
 )
 
 // someUser is nobody in particular.
@@ -42,7 +43,7 @@ func TestAnAppsUserReadsItsSecrets(t *testing.T) {
 	if err := os.Symlink(roots, link); err != nil {
 		t.Fatal(err)
 	}
-	r := Reader{Env: []string{"PATH=/bin:/usr/bin"}, Dir: dir, User: &User{UID: someUser, GID: someUser, Groups: []int{someUser + 1}}}
+	r := Reader{Env: []string{"PATH=/bin:/usr/bin"}, Dir: dir, User: &command.User{UID: someUser, GID: someUser, Groups: []int{someUser + 1}}}
 	for name, test := range map[string]struct {
 		from api.Secret
 		want string // "": it may not

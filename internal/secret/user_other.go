@@ -4,11 +4,10 @@ package secret
 
 import (
 	"errors"
-	"syscall"
+
+	"tend/internal/command"
 )
 
-func as(User, func()) error {
+func as(command.User, func()) error {
 	return errors.New("files of another user cannot be read here on his behalf: use cmd: in place of file:")
 }
-
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

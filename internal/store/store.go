@@ -46,6 +46,10 @@ type Record struct {
 	KeyLaunch uint64           `json:"key_launch,omitempty"`
 	Proc      sysinfo.Identity `json:"proc,omitzero"`
 	Version   string           `json:"version,omitempty"`
+	// Node is the version of the node that runs the process, Versioning what was
+	// checked out when it was launched; both as far as they are known.
+	Node       string          `json:"node,omitempty"`
+	Versioning *api.Versioning `json:"versioning,omitempty"`
 
 	Role Role `json:"role,omitempty"`
 	// Worker is what Node's cluster module knows the process as; 0: it is no

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -93,7 +94,7 @@ func (s *Supervisor) spawn(in *instance, launch uint64) {
 			answer(wire.Child{}, err)
 			return
 		}
-		s.spawns.do(s.aside, func() {
+		s.spawns.do(s.aside, func(context.Context) {
 			m, err := s.launch(&r, spec, files, secrets)
 			if err != nil {
 				answer(wire.Child{}, err)

@@ -46,22 +46,22 @@ type instance struct {
 
 func (s *Supervisor) newInstance(rec store.Record) *instance {
 	in := &instance{rec: rec, restarts: rec.Life.Restarts}
-	s.learn(in)
+	s.derive(in)
 	return in
 }
 
 func (s *Supervisor) setSpec(in *instance, spec *api.Spec) {
 	in.rec.Spec = spec
 	was := in.files.Pid
-	s.learn(in)
+	s.derive(in)
 	if was != in.files.Pid && was != os.DevNull && s.table[in.rec.ID] == in {
 		_ = os.Remove(was) // nobody would any more
 	}
 }
 
-// learn works out what follows from the Spec of an instance, its number, and
+// derive works out what follows from the Spec of an instance, its number, and
 // what it inherited.
-func (s *Supervisor) learn(in *instance) {
+func (s *Supervisor) derive(in *instance) {
 	spec, inherited, l := in.rec.Spec, in.rec.Inherited.Vars, s.launchOf(&in.rec)
 	in.policy = policyOf(&in.rec)
 	in.spec = app.Filled(spec, inherited, l)

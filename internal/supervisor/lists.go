@@ -54,6 +54,7 @@ func (s *Supervisor) Details(ctx context.Context, ids []int) ([]api.Instance, er
 			d := in.describe()
 			d.Detail = &api.Detail{
 				Spec: in.rec.Spec, Env: app.Merged(in.spec, in.rec.Inherited.Vars), UniqueID: in.rec.Key,
+				NodeVersion: in.rec.Node, Versioning: in.rec.Versioning,
 			}
 			out = append(out, d)
 		}
@@ -154,7 +155,7 @@ func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
 	in := s.table[ids[0]]
 	if saved.Index >= 0 {
 		in.rec.Index = saved.Index
-		s.learn(in)
+		s.derive(in)
 	}
 	if !saved.Stopped {
 		s.changed(in)

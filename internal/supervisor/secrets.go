@@ -6,6 +6,7 @@ import (
 
 	"tend/api"
 	"tend/internal/app"
+	"tend/internal/command"
 	"tend/internal/secret"
 	"tend/internal/store"
 )
@@ -38,11 +39,11 @@ func (s *Supervisor) withSecrets(r *store.Record, next func(map[string]string, e
 }
 
 // otherUser is who an app runs as, nil where that is ourselves.
-func otherUser(spec *api.Spec) *secret.User {
+func otherUser(spec *api.Spec) *command.User {
 	if spec.UID == nil || *spec.UID == os.Geteuid() && spec.GID == nil {
 		return nil
 	}
-	u := &secret.User{UID: *spec.UID, GID: os.Getegid(), Groups: spec.Groups}
+	u := &command.User{UID: *spec.UID, GID: os.Getegid(), Groups: spec.Groups}
 	if spec.GID != nil {
 		u.GID = *spec.GID
 	}

@@ -78,6 +78,9 @@ type Supervisor struct {
 	// spawns prepares launches aside, one after the other: opening files takes
 	// longer than all else.
 	spawns line
+	// learning looks aside at what was launched; nodes is for it alone.
+	learning line
+	nodes    nodes
 	// seeking has a place for each launch that looks for its secrets.
 	seeking chan struct{}
 
@@ -113,6 +116,7 @@ func New(opts Options, records []store.Record, inv remote.Inventory) (*Superviso
 		serial:  map[uint64]*instance{},
 		keys:    map[string]*instance{},
 		seeking: make(chan struct{}, seekers),
+		nodes:   nodes{},
 	}
 	s.mail.init()
 	s.roots.init()
@@ -264,6 +268,7 @@ func (m spawned) handle(s *Supervisor) {
 	}
 	s.collect(in)
 	s.connect(in)
+	s.learn(in)
 	s.step(in, lifecycle.Spawned{Launch: m.launch})
 }
 
@@ -357,12 +362,12 @@ func (m *mailbox) take() []message {
 // line does things one after the other, aside.
 type line struct {
 	mu      sync.Mutex
-	waiting []func()
+	waiting []func(context.Context)
 	busy    bool
 }
 
 // do puts f at the end of the line; start starts work aside.
-func (l *line) do(start func(func(context.Context)), f func()) {
+func (l *line) do(start func(func(context.Context)), f func(context.Context)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = append(l.waiting, f)
@@ -383,7 +388,7 @@ func (l *line) work(ctx context.Context) {
 		f := l.waiting[0]
 		l.waiting = l.waiting[1:]
 		l.mu.Unlock()
-		f()
+		f(ctx)
 	}
 }
 
