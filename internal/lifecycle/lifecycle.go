@@ -72,8 +72,8 @@ const (
 	backoffReset = 30 * time.Second // an uptime that makes the next delay the first again
 )
 
-// Delay before a launch that failed for want of something that may come
-// back (memory, processes, a busy file) is tried again, at least.
+// Delay before a launch that failed for want of something that may come back
+// (memory, processes, a secret) is tried again, at least; it grows as others do.
 const retrySpawn = 200 * time.Millisecond
 
 // Instance is all that a life depends on. It is a value; its zero value is an

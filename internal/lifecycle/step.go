@@ -211,7 +211,7 @@ func (s *step) spawnFailed(ev SpawnFailed) {
 		s.giveUp(ev.Reason)
 		return
 	}
-	s.again(max(s.nextDelay(), retrySpawn))
+	s.again(max(s.RestartDelay, s.grown(max(s.Backoff, retrySpawn))))
 }
 
 func (s *step) exited(ev Exited) {
@@ -277,16 +277,21 @@ func (s *step) again(delay time.Duration) {
 	s.arm(delay)
 }
 
-// nextDelay grows by half from Backoff to the cap, or is RestartDelay.
+// nextDelay grows from Backoff, or is RestartDelay.
 func (s *step) nextDelay() time.Duration {
 	if s.Backoff == 0 {
 		return s.RestartDelay
 	}
+	return s.grown(s.Backoff)
+}
+
+// grown is a delay that grows by half each time, from the first to the cap.
+func (s *step) grown(first time.Duration) time.Duration {
 	if s.PrevDelay == 0 {
-		s.PrevDelay = s.Backoff
+		s.PrevDelay = first
 	} else {
 		grown := (s.PrevDelay * 3 / 2).Truncate(time.Millisecond)
-		s.PrevDelay = min(max(grown, s.PrevDelay), max(backoffCap, s.Backoff))
+		s.PrevDelay = min(max(grown, s.PrevDelay), max(backoffCap, first))
 	}
 	return s.PrevDelay
 }

@@ -667,6 +667,26 @@ func TestSpawnFailures(t *testing.T) {
 	}
 }
 
+// TestSpawnFailuresKeepTheirDistance: a launch that runs a program for its secret
+// does so ever more seldom while that fails.
+func TestSpawnFailuresKeepTheirDistance(t *testing.T) {
+	l := newLife(t, standard())
+	launching(l)
+	for _, want := range []string{"arm 200ms", "arm 300ms", "arm 450ms", "arm 675ms"} {
+		if got := l.happen(l.spawnFailed(false)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		l.happen(l.elapsed())
+	}
+	for range 20 {
+		l.happen(l.spawnFailed(false))
+		l.happen(l.elapsed())
+	}
+	if got := l.happen(l.spawnFailed(false)); got != "arm 15s" {
+		t.Errorf("got %q at last, want the longest delay", got)
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	begin := func(t *testing.T) *life {
 		p := standard()
