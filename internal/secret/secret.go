@@ -99,8 +99,10 @@ func (r Reader) value(ctx context.Context, name string, from api.Secret) (string
 	if errors.Is(err, command.ErrTooLong) {
 		err = errTooLong
 	}
+	if line, ended := bytes.CutSuffix(text, []byte("\n")); ended {
+		text = bytes.TrimSuffix(line, []byte("\r"))
+	}
 	if err == nil {
-		text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 		err = fitting(text)
 	}
 	if err != nil {

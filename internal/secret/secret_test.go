@@ -52,6 +52,7 @@ func TestValues(t *testing.T) {
 		"a file with a line break":           {api.Secret{File: write(t, dir, "line", []byte("s3cret\n"))}, "s3cret"},
 		"a file with a line break of DOS":    {api.Secret{File: write(t, dir, "dos", []byte("s3cret\r\n"))}, "s3cret"},
 		"only the last line break goes":      {api.Secret{File: write(t, dir, "key", []byte("-----BEGIN\nx\n\n"))}, "-----BEGIN\nx\n"},
+		"a file with half of one":            {api.Secret{File: write(t, dir, "half", []byte("s3cret\r"))}, "s3cret\r"},
 		"a file as long as may be":           {api.Secret{File: write(t, dir, "long", append(full, '\n'))}, string(full)},
 		"a variable of ours":                 {api.Secret{Env: "GIVEN"}, "of the daemon"},
 		"a command":                          {shell("echo out; echo err >&2"), "out"},
