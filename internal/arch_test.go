@@ -83,6 +83,8 @@ var oneImporter = map[string][]string{
 	"github.com/google/renameio":          {"internal/durable"},
 	"github.com/adhocore/gronx":           {"internal/cron"},
 	"github.com/klauspost/compress":       {"internal/logs"},
+	"github.com/fsnotify/fsnotify":        {"internal/watch"},
+	"github.com/bmatcuk/doublestar":       {"internal/app"},
 }
 
 // bareGo are the files that may use the go statement: elsewhere a WaitGroup's

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"tend/api"
+	"tend/internal/cron"
 	"tend/internal/errs"
 	"tend/internal/rotation"
 )
@@ -115,6 +116,16 @@ func Validate(s *api.Spec) error {
 		}
 	}
 	all = append(all, checkLimits(s.Limits)...)
+	if s.Watch != nil {
+		if _, err := WatchingOf(s.Watch, s.Cwd); err != nil {
+			all = append(all, err)
+		}
+	}
+	if s.Cron != "" {
+		if _, err := cron.Parse(s.Cron); err != nil {
+			bad("cron_restart: %w", err)
+		}
+	}
 	all = append(all, checkLog(&s.Log)...)
 	if len(all) == 0 {
 		return nil
