@@ -130,10 +130,15 @@ type Spec struct {
 	StartRetries *int `json:"start_retries,omitempty"`
 	// RestartDelay is waited before an automatic restart. Backoff, when not
 	// 0, is the first of growing delays and wins over RestartDelay.
-	RestartDelay int64  `json:"restart_delay_ms"`
-	Backoff      int64  `json:"exp_backoff_restart_delay_ms,omitempty"`
-	MaxMemory    int64  `json:"max_memory_restart_bytes,omitempty"`
-	Cron         string `json:"cron_restart,omitempty"`
+	RestartDelay int64 `json:"restart_delay_ms"`
+	Backoff      int64 `json:"exp_backoff_restart_delay_ms,omitempty"`
+	// MaxMemory is how much of the memory an instance's first process may hold
+	// before it is restarted, or in cluster mode reloaded; 0: as much as it likes.
+	MaxMemory int64 `json:"max_memory_restart_bytes,omitempty"`
+	// Cron is when the app is restarted: a pattern, in the daemon's time zone. It
+	// also starts an app that was stopped, but for CronSparesStopped.
+	Cron              string `json:"cron_restart,omitempty"`
+	CronSparesStopped bool   `json:"cron_spares_stopped,omitempty"`
 
 	StopSignal  string `json:"stop_signal"` // "SIGINT"
 	KillTimeout int64  `json:"kill_timeout_ms"`

@@ -68,6 +68,10 @@ type ActRequest struct {
 	// Force, for ActReload, gives up a reload of the instance that is under
 	// way, and begins anew. Without it a second reload is refused.
 	Force bool `json:"force,omitempty"`
+	// Watch, for ActStart and ActRestart, is whether changes of files restart the
+	// instances from now on: WatchOn or WatchToggle, or "" for as before. ActStop
+	// always switches that off.
+	Watch string `json:"watch,omitempty"`
 	// Inherited, when not nil, is merged over the environment that the
 	// instances inherited (restart or reload --update-env).
 	Inherited map[string]string `json:"inherited,omitempty"`
@@ -77,6 +81,12 @@ type ActRequest struct {
 	// a valid Spec for all of them, or nothing is done.
 	Change json.RawMessage `json:"change,omitempty"`
 }
+
+// The values of ActRequest.Watch.
+const (
+	WatchOn     = "on"
+	WatchToggle = "toggle"
+)
 
 // ScaleRequest is the body of POST /v1/scale. Answered by a stream of Events.
 type ScaleRequest struct {
@@ -208,7 +218,8 @@ type Event struct {
 const (
 	// TopicProcess is a change in the life of an instance. Data is
 	// {"event": "online" | "exit" | "restart" | "stop" | "delete" | "reload" |
-	// "restart overlimit"}.
+	// "restart overlimit"}, and of a restart or reload that nobody ordered "reason":
+	// "file changed: PATH", "cron PATTERN", "memory 210.0mb over 200.0mb".
 	TopicProcess = "process:event"
 	// TopicMessage is any other message of an app; Data is the message.
 	TopicMessage = "process:msg"

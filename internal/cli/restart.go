@@ -24,7 +24,7 @@ func newRenewal(env *Env, act string, cmd *cobra.Command) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		opts.reload = act == api.ActReload
+		opts.reload, opts.toggle = act == api.ActReload, act == api.ActRestart
 		return runRenewal(cmd.Context(), env, act, opts)
 	}
 	return cmd

@@ -15,6 +15,7 @@ import (
 
 	"tend/api"
 	"tend/client"
+	"tend/internal/app"
 	"tend/internal/config"
 	"tend/internal/errs"
 )
@@ -28,6 +29,7 @@ type startOptions struct {
 	ignored   []string // the options among fields that a configuration file does not heed
 	amends    bool     // what is in the list is to be another
 	watch     bool
+	toggle    bool // what watch asks for is the other of on and off
 	force     bool
 	updateEnv bool
 	attach    bool
@@ -191,6 +193,12 @@ func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, o
 	if opts.updateEnv {
 		req.Inherited = e.inherited()
 	}
+	if opts.watch {
+		req.Watch = api.WatchOn
+		if opts.toggle {
+			req.Watch = api.WatchToggle
+		}
+	}
 	*opts.started = append(*opts.started, target)
 	if !opts.amends {
 		return c.Act(ctx, req, e.progress)
@@ -262,21 +270,21 @@ func (e *Env) startFile(ctx context.Context, c *client.Client, file string, opts
 	if err != nil {
 		return err
 	}
-	there := func(app api.Spec) bool {
-		return slices.ContainsFunc(list, func(in api.Instance) bool { return in.Name == app.Name })
+	there := func(spec api.Spec) bool {
+		return slices.ContainsFunc(list, func(in api.Instance) bool { return in.Name == spec.Name })
 	}
 	if opts.present {
-		r.Apps = slices.DeleteFunc(r.Apps, func(app api.Spec) bool { return !there(app) })
+		r.Apps = slices.DeleteFunc(r.Apps, func(spec api.Spec) bool { return !there(spec) })
 	}
 	var missing []string
 	for i := range r.Apps {
-		app := &r.Apps[i]
-		*opts.started = append(*opts.started, app.Name)
-		if opts.watch && app.Watch == nil {
-			app.Watch = &api.Watch{Paths: []string{app.Cwd}}
+		spec := &r.Apps[i]
+		*opts.started = append(*opts.started, spec.Name)
+		if opts.watch {
+			*spec = *app.WatchedAgain(spec)
 		}
-		if !there(*app) {
-			missing = append(missing, app.Name)
+		if !there(*spec) {
+			missing = append(missing, spec.Name)
 		}
 	}
 	if len(r.Apps) == 0 {

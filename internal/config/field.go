@@ -88,8 +88,9 @@ type draft struct {
 }
 
 // table is every field that PM2 knows; of Supervisor those that PM2 has no like
-// of; and of tend env_file, stop_signal, balance, drain_timeout, log_rate_limit,
-// and what log_rotate holds. docs/FIELDS.md says what each means.
+// of; and of tend env_file, cron_restart_stopped, stop_signal, balance,
+// drain_timeout, log_rate_limit, and what log_rotate holds. docs/FIELDS.md says
+// what each means.
 var table = []field{ //nolint:gochecknoglobals // never written
 	// Identity and launch.
 	{"script", []string{"exec", "cmd", "command"}, into(asText, func(d *draft) *string { return &d.script })},
@@ -151,6 +152,7 @@ var table = []field{ //nolint:gochecknoglobals // never written
 	{"exp_backoff_restart_delay", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.Backoff })},
 	{"max_memory_restart", nil, into(asSize, func(d *draft) *int64 { return &d.spec.MaxMemory })},
 	{"cron_restart", []string{"cron"}, into(asCron, func(d *draft) *string { return &d.spec.Cron })},
+	{"cron_restart_stopped", nil, into(asNot, func(d *draft) *bool { return &d.spec.CronSparesStopped })},
 	{"stop_signal", []string{"kill_signal", "stopsignal"}, into(asSignal, func(d *draft) *string { return &d.spec.StopSignal })},
 	{"kill_timeout", nil, into(asMillis, func(d *draft) *int64 { return &d.spec.KillTimeout })},
 	{"kill_retry_time", nil, extra(asMillis)},

@@ -74,7 +74,6 @@ func (r *resolver) resolve(f Fields) api.Spec {
 	r.resolveLog()
 	r.resolveWatch()
 	r.resolveExtra()
-	r.warnInert()
 	if len(r.faults) == 0 {
 		r.check()
 	}
@@ -229,6 +228,9 @@ func (r *resolver) resolveWatch() {
 		return
 	}
 	s.Watch = &api.Watch{Ignore: d.ignore, Delay: d.watchDelay, Options: d.watchOptions}
+	for _, name := range app.InertWatchOptions(d.watchOptions) {
+		r.warn("watch_options: %s has no effect", name)
+	}
 	for _, p := range d.watch.paths {
 		s.Watch.Paths = append(s.Watch.Paths, r.c.path(p, s.Cwd))
 	}
@@ -244,23 +246,6 @@ func (r *resolver) resolveExtra() {
 	}
 	if len(extra) == 0 {
 		r.draft.spec.Extra = nil
-	}
-}
-
-// warnInert tells of what a Spec carries and the daemon does nothing about.
-func (r *resolver) warnInert() {
-	s := &r.draft.spec
-	for _, f := range []struct {
-		name string
-		on   bool
-	}{
-		{"watch", s.Watch != nil},
-		{"cron_restart", s.Cron != ""},
-		{"max_memory_restart", s.MaxMemory > 0},
-	} {
-		if f.on {
-			r.warn("%s is stored but not acted on yet", f.name)
-		}
 	}
 }
 

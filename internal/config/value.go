@@ -279,6 +279,12 @@ func asCron(v any) (string, error) {
 	return s, err
 }
 
+// asNot reads a flag that stands in a Spec the other way round.
+func asNot(v any) (bool, error) {
+	on, err := asFlag(v)
+	return !on, err
+}
+
 func asSignal(v any) (string, error) {
 	s, err := asText(v)
 	if err != nil {

@@ -35,6 +35,7 @@ import (
 	"tend/internal/store"
 	"tend/internal/supervisor"
 	"tend/internal/sysinfo"
+	"tend/internal/watch"
 )
 
 // Options say how a daemon runs.
@@ -131,6 +132,7 @@ type daemon struct {
 	notices    *fanout.Ring
 	channels   *nodeipc.Hub
 	supervisor *supervisor.Supervisor
+	watcher    *watch.Watcher
 	sampler    *sampler
 }
 
@@ -161,9 +163,16 @@ func (d *daemon) open() error {
 	d.settings = settings.New(h, d.log, d.logs.Defaults)
 	d.settings.Load() // before the first stream is collected
 	d.channels = d.newChannels(inv.Held)
+	d.watcher = watch.New(watch.Options{
+		Log: d.log,
+		// The supervisor is there before anything is watched.
+		Changed: func(key, path string) { d.supervisor.FilesChanged(key, path) },
+		Ready:   func(key string) { d.supervisor.FilesWatched(key) },
+		Failed:  func(key string, err error) { d.supervisor.FilesUnwatched(key, err) },
+	})
 	d.supervisor, err = supervisor.New(supervisor.Options{
 		Home: h, Keeper: d.keeper, Logs: d.logs, Store: d.store, Scan: d.scan, Log: d.log,
-		Channels: d.channels, Notices: d.notices, Preload: d.preload,
+		Channels: d.channels, Notices: d.notices, Preload: d.preload, Watch: d.watcher,
 	}, records, inv)
 	if err != nil {
 		return err
@@ -200,6 +209,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	g.Go(func() error { return d.scan.Run(ctx) })
 	g.Go(func() error { return d.logs.Run(ctx) })
 	g.Go(func() error { return d.channels.Run(ctx) })
+	g.Go(func() error { return d.watcher.Run(ctx) })
 	g.Go(func() error { return d.supervisor.Run(ctx) })
 	g.Go(func() error { return d.sampler.run(ctx) })
 	g.Go(func() error {

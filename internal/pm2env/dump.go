@@ -56,6 +56,7 @@ type extension struct {
 	// DrainTimeout is nil in lists of a tend that knew no such field.
 	DrainTimeout *int64         `json:"drain_timeout_ms,omitempty"`
 	Log          files          `json:"log,omitzero"`
+	CronSpares   bool           `json:"cron_spares_stopped,omitempty"`
 	LogRateLimit int64          `json:"log_rate_limit,omitempty"`
 	LogRotation  *api.Rotation  `json:"log_rotation,omitempty"`
 	Extra        map[string]any `json:"extra,omitempty"` // of names that PM2 does not know
@@ -143,6 +144,7 @@ func (s Saved) extension() json.RawMessage {
 		Balance:      s.Spec.Balance,
 		DrainTimeout: &s.Spec.DrainTimeout,
 		Log:          files{s.Spec.Log.Out, s.Spec.Log.Err, s.Spec.Log.Combined, s.Spec.Log.Pid},
+		CronSpares:   s.Spec.CronSparesStopped,
 		LogRateLimit: s.Spec.Log.RateLimit,
 		LogRotation:  s.Spec.Log.Rotation,
 		Life:         lifeOf(&s.Spec),
@@ -258,7 +260,7 @@ func decode(r *reader) (Saved, bool) {
 	s.Index = x.Index
 	s.Spec.Instances = x.Instances
 	s.Spec.Account, s.Spec.Groups, s.Spec.StopSignal = x.Account, x.Groups, x.StopSignal
-	s.Spec.Balance = x.Balance
+	s.Spec.Balance, s.Spec.CronSparesStopped = x.Balance, x.CronSpares
 	x.Life.put(&s.Spec)
 	s.Spec.Secrets, s.Spec.File, s.Spec.FileEnv = x.Secrets, x.File, x.FileEnv
 	if x.DrainTimeout != nil {

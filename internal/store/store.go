@@ -61,6 +61,8 @@ type Record struct {
 	// Actions are what the process registered to be triggered.
 	Actions []string `json:"actions,omitempty"`
 	Note    string   `json:"note,omitempty"` // what a person should know, while it runs
+	// Watched is since when its files have been watched; zero: they were not.
+	Watched time.Time `json:"watched,omitzero"`
 }
 
 // Role is what an instance is to the place in the list that its ID names.

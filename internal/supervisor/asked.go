@@ -30,6 +30,14 @@ func (s *Supervisor) request(ctx context.Context, act string, args ...any) {
 	s.opts.Log.Info("asked to", append([]any{"act", act, "by", by(ctx)}, args...)...)
 }
 
+// reason is why an order was given.
+func (m order) reason() string {
+	if m.why != "" {
+		return m.why
+	}
+	return m.verb() + " by " + m.by
+}
+
 // verb is what an order asks for, in the words of the API.
 func (m order) verb() string {
 	if m.reload {

@@ -40,8 +40,13 @@ type instance struct {
 	of       *instance
 	draining bool // it was told to finish
 
-	// asked is what was ordered last, and by whom, for the log.
-	asked string
+	// asked is what was ordered last, and by whom, for the log. why is set where
+	// nobody ordered it, and note is what its process is to have to say for
+	// itself.
+	asked, why, note string
+
+	watchKey string
+	schedule *schedule
 }
 
 func (s *Supervisor) newInstance(rec store.Record) *instance {
@@ -51,12 +56,18 @@ func (s *Supervisor) newInstance(rec store.Record) *instance {
 }
 
 func (s *Supervisor) setSpec(in *instance, spec *api.Spec) {
+	key := watchKey(spec)
+	if spec != in.rec.Spec && key != in.watchKey {
+		in.rec.Watched = time.Time{}
+	}
+	in.watchKey = key
 	in.rec.Spec = spec
 	was := in.files.Pid
 	s.derive(in)
 	if was != in.files.Pid && was != os.DevNull && s.table[in.rec.ID] == in {
 		_ = os.Remove(was) // nobody would any more
 	}
+	in.reschedule(time.Now())
 }
 
 // derive works out what follows from the Spec of an instance, its number, and
@@ -108,6 +119,7 @@ func (s *Supervisor) remove(in *instance) {
 // vacate frees the place of an instance.
 func (s *Supervisor) vacate(in *instance) {
 	delete(s.table, in.rec.ID)
+	delete(s.weights, in.rec.ID)
 	if at, ok := slices.BinarySearchFunc(s.list, in.rec.ID, byID); ok {
 		s.list = slices.Delete(s.list, at, at+1)
 	}
@@ -239,7 +251,8 @@ func (in *instance) reached(g goal) (done, ok bool) {
 
 // View is the table at one moment. Nobody may change what is in it.
 type View struct {
-	Rows []*Row // by id
+	Rows   []*Row // by id
+	limits int    // how many have a memory limit
 }
 
 // Row is one instance of a View.
@@ -248,6 +261,8 @@ type Row struct {
 
 	Key        string // of its last launch
 	StartTicks uint64 // with PID its identity; see sysinfo.Identity
+	MaxMemory  int64  // its limit; 0: none
+	Cron       string // when it is started although it was stopped; "": never
 	Priority   int    // see app.Priority
 }
 
@@ -263,12 +278,27 @@ func (s *Supervisor) publish() {
 			in.row = in.newRow()
 		}
 		v.Rows = append(v.Rows, in.row)
+		if in.row.MaxMemory > 0 {
+			v.limits++
+		}
 	}
-	s.view.Store(v)
+	if was := s.view.Swap(v); v.limits > 0 && (was == nil || was.limits == 0) {
+		select {
+		case s.limited <- struct{}{}:
+		default:
+		}
+	}
 }
 
 func (in *instance) newRow() *Row {
-	return &Row{Instance: in.describe(), Key: in.rec.Key, StartTicks: in.rec.Proc.Start, Priority: app.Priority(in.rec.Spec)}
+	cron := in.rec.Spec.Cron
+	if in.rec.Spec.CronSparesStopped {
+		cron = ""
+	}
+	return &Row{
+		Instance: in.describe(), Key: in.rec.Key, StartTicks: in.rec.Proc.Start,
+		MaxMemory: in.rec.Spec.MaxMemory, Cron: cron, Priority: app.Priority(in.rec.Spec),
+	}
 }
 
 func (in *instance) describe() api.Instance {
@@ -280,7 +310,7 @@ func (in *instance) describe() api.Instance {
 		CreatedAt: millis(life.Created), StartedAt: millis(life.Started),
 		Restarts: life.Restarts, Unstable: life.Unstable, PrevDelay: life.PrevDelay.Milliseconds(),
 		Exited: life.Exit.Happened, ExitCode: life.Exit.Code, ExitUnknown: life.Exit.Unknown,
-		User: spec.Username, Watching: false,
+		User: spec.Username, Watching: spec.Watch != nil,
 		OutFile: in.files.Out, ErrFile: in.files.Err, LogFile: in.files.Combined, PidFile: in.files.Pid,
 		Script: spec.Script,
 	}

@@ -221,6 +221,7 @@ func (s *Supervisor) Shutdown(ctx context.Context) {
 			}
 		}
 		s.opts.Store.Freeze()
+		s.ending = true
 	})
 	ids := s.ids()
 	orders := make([]order, 0, len(ids))

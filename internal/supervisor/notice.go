@@ -19,7 +19,11 @@ func (s *Supervisor) notify(in *instance, key, event string) {
 	if s.opts.Notices == nil {
 		return
 	}
-	data, err := json.Marshal(map[string]string{"event": event})
+	what := map[string]string{"event": event}
+	if in.why != "" && (event == "restart" || event == "reload") {
+		what["reason"], in.why = in.why, ""
+	}
+	data, err := json.Marshal(what)
 	if err != nil {
 		return // a string can always be written
 	}

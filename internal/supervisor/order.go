@@ -27,6 +27,8 @@ type order struct {
 	force  bool                              // also where a reload is under way
 	drain  bool                              // what it is doing is finished first
 	by     string                            // who asked
+	why    string                            // the reason where nobody did
+	note   string                            // what a person should know afterwards
 	answer chan<- result                     // has room for the answer
 }
 
@@ -47,7 +49,7 @@ func (m order) handle(s *Supervisor) {
 // obey gives an instance the event of an order.
 func (s *Supervisor) obey(in *instance, m order) {
 	if m.goal != goalNone {
-		in.asked = m.verb() + " by " + m.by
+		in.asked, in.why = m.reason(), m.why
 	}
 	if m.change != nil {
 		m.change(s, in)
@@ -58,7 +60,7 @@ func (s *Supervisor) obey(in *instance, m order) {
 		s.hurry(in, "it was stopped")
 	case lifecycle.Restart:
 		s.hurry(in, "it was restarted")
-		s.setNote(in, "")
+		s.setNote(in, m.note)
 	case lifecycle.Start:
 		s.setNote(in, "")
 	}
@@ -127,20 +129,43 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 	if err != nil {
 		return err
 	}
+	watching, err := watchingOf(req)
+	if err != nil {
+		return err
+	}
 	s.request(ctx, req.Act, "targets", req.Targets)
 	return s.eachTarget(req.Act, s.byPriority(req), req.Cwd, tell, func(_ string, ids []int) []error {
 		orders := make([]order, 0, len(ids))
 		for _, id := range ids {
 			orders = append(orders, order{
-				id: id, event: act.event, goal: act.goal, change: s.inherit(req.Inherited, amended[id]), spec: amended[id],
+				id: id, event: act.event, goal: act.goal, spec: amended[id],
+				change: both(s.inherit(req.Inherited, amended[id]), watching),
 				reload: req.Act == api.ActReload, force: req.Force,
 			})
 		}
 		if req.Act == api.ActReload {
 			s.noteRestarts(ids, req.Parallel, tell)
 		}
-		return s.begin(ctx, orders, req.Parallel, req.Act, tell)
+		failed := s.begin(ctx, orders, req.Parallel, req.Act, tell)
+		if req.Act == api.ActStop {
+			s.noteCron(ids, tell)
+		}
+		return failed
 	})
+}
+
+// both is two changes of an instance; either may be nil.
+func both(one, other func(*Supervisor, *instance)) func(*Supervisor, *instance) {
+	if one == nil || other == nil {
+		if one == nil {
+			return other
+		}
+		return one
+	}
+	return func(s *Supervisor, in *instance) {
+		one(s, in)
+		other(s, in)
+	}
 }
 
 // eachTarget does work for the instances that each target names, also after
@@ -162,23 +187,6 @@ func (s *Supervisor) eachTarget(
 		failed = append(failed, work(target, ids)...)
 	}
 	return whole(failed, len(targets) == 1)
-}
-
-// noteRestarts tells of apps whose reload is no more than a restart.
-func (s *Supervisor) noteRestarts(ids []int, parallel int, tell func(api.Event)) {
-	rows, noted := s.byID(), map[string]bool{}
-	for _, id := range ids {
-		row := rows[id]
-		if row == nil || row.Mode == api.Cluster || noted[row.Name] {
-			continue
-		}
-		noted[row.Name] = true
-		text := "app " + row.Name + " runs in fork mode: its reload is a restart"
-		if parallel <= 1 {
-			text += ", one instance after the other"
-		}
-		tell(api.Event{Kind: api.EventNote, Name: row.Name, Message: text})
-	}
 }
 
 // whole is the error of a request whose parts failed so. A single failure of

@@ -78,7 +78,7 @@ func (s *Supervisor) replace(in *instance, m order) {
 		return
 	}
 	s.join(in, next)
-	next.asked = m.verb() + " by " + m.by
+	next.asked, next.why, next.note = m.reason(), m.why, m.note
 	next.waiters = append(next.waiters, waiter{goal: goalReplaced, answer: m.answer})
 	s.step(next, lifecycle.Start{})
 }
@@ -142,6 +142,10 @@ func (s *Supervisor) promote(in *instance) {
 	// Who waits for the place goes on with the new one; who waits for the
 	// reload, until the old one is gone.
 	in.waiters, old.waiters = old.waiters, in.waiters
+	in.rec.Watched = old.rec.Watched
+	if in.note != "" {
+		s.setNote(in, in.note)
+	}
 	if old.files.Pid != in.files.Pid {
 		s.removePidFile(old)
 	}
@@ -229,6 +233,23 @@ func (s *Supervisor) followed(of *instance) {
 		s.remove(of)
 	}
 	s.answerWaiters(of)
+}
+
+// noteRestarts tells of apps whose reload is no more than a restart.
+func (s *Supervisor) noteRestarts(ids []int, parallel int, tell func(api.Event)) {
+	rows, noted := s.byID(), map[string]bool{}
+	for _, id := range ids {
+		row := rows[id]
+		if row == nil || row.Mode == api.Cluster || noted[row.Name] {
+			continue
+		}
+		noted[row.Name] = true
+		text := "app " + row.Name + " runs in fork mode: its reload is a restart"
+		if parallel <= 1 {
+			text += ", one instance after the other"
+		}
+		tell(api.Event{Kind: api.EventNote, Name: row.Name, Message: text})
+	}
 }
 
 // howEnded is the end of a process in a few words.

@@ -60,6 +60,10 @@ type Options struct {
 	// Preload is the path of the script that a worker of a cluster loads
 	// before the app, which it makes sure is there; nil, or "": none.
 	Preload func() string
+	Watch   watcher // nil: no file is watched
+	// Resident is the resident memory of a process, exact where it is above
+	// some bytes; nil: sysinfo's.
+	Resident func(p sysinfo.Root, above int64) (int64, error)
 }
 
 // Supervisor is the owner of the table.
@@ -83,6 +87,8 @@ type Supervisor struct {
 	nodes    nodes
 	// seeking has a place for each launch that looks for its secrets.
 	seeking chan struct{}
+	// limited holds a token when there is a memory limit to look at.
+	limited chan struct{}
 
 	// What follows belongs to Run.
 
@@ -94,6 +100,13 @@ type Supervisor struct {
 	lost   int      // launches of which nobody knows yet what became
 	stale  bool     // the view is older than the table
 	later  []func() // answers, which wait for the view that they are about
+	ending bool     // every app is being ended: nothing triggers any more
+
+	watched  map[string]*watched // by their key
+	owned    []string            // files that are nobody's change, as they were told last
+	cronAt   time.Time           // when the timer goes off; zero: there is none
+	cronBusy map[string]bool     // names that a schedule restarts right now
+	weights  map[int]*weight     // by id
 }
 
 // New makes a supervisor with what the journal and the keeper know: the table
@@ -110,6 +123,9 @@ func New(opts Options, records []store.Record, inv remote.Inventory) (*Superviso
 	if opts.Channels == nil {
 		opts.Channels = noChannels{}
 	}
+	if opts.Resident == nil {
+		opts.Resident = sysinfo.Resident
+	}
 	s := &Supervisor{
 		opts: opts, boot: boot, host: host, whole: make(chan struct{}),
 		table:   map[int]*instance{},
@@ -117,6 +133,8 @@ func New(opts Options, records []store.Record, inv remote.Inventory) (*Superviso
 		keys:    map[string]*instance{},
 		seeking: make(chan struct{}, seekers),
 		nodes:   nodes{},
+		limited: make(chan struct{}, 1),
+		watched: map[string]*watched{}, cronBusy: map[string]bool{}, weights: map[int]*weight{},
 	}
 	s.mail.init()
 	s.roots.init()
@@ -132,6 +150,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer working.Wait()
 	defer cancel()
 	s.aside = func(work func(context.Context)) { working.Go(func() { work(ctx) }) }
+	working.Go(func() { s.weigh(ctx) })
 	entered := false
 	for {
 		select {
@@ -141,6 +160,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		}
 		for _, m := range s.mail.take() {
 			m.handle(s)
+		}
+		if s.stale {
+			s.syncTriggers()
 		}
 		s.publish()
 		if s.lost == 0 && !entered {

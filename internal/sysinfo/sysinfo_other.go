@@ -20,6 +20,9 @@ func BootID() (string, error) { return "", unsupported("read", "boot id") }
 // RunTime is how long a process has been on a processor, and its state.
 func RunTime(int) (ns uint64, state byte, err error) { return 0, 0, unsupported("read", "processes") }
 
+// Resident is how many bytes of a process are in memory.
+func Resident(Root, int64) (int64, error) { return 0, unsupported("read", "processes") }
+
 // SignalProcess sends sig to exactly the process that p names.
 func SignalProcess(Process, syscall.Signal) error { return unsupported("signal", "a process") }
 
