@@ -75,6 +75,7 @@ var options = []option{ //nolint:gochecknoglobals // a table, never written
 	{name: "cron", kind: setText, field: "cron", value: "PATTERN", usage: "the same", hidden: true},
 	{name: "watch", kind: special, field: "watch", value: "[PATH]", usage: "restart when a file changes"},
 	{name: "ignore-watch", kind: setText, field: "ignore_watch", value: "PATHS", usage: "files whose change means nothing"},
+	{name: "ext", kind: special, value: "EXTENSIONS", usage: "watch only files that end so: js,json"},
 	{name: "watch-delay", kind: special, field: "watch_delay", value: "SECONDS", usage: "wait this long after a change"},
 	{name: "no-autostart", kind: setFalse, field: "autostart", usage: "add the app without starting it"},
 	{name: "no-autorestart", kind: setFalse, field: "autorestart", usage: "do not restart the app when it ends"},
@@ -216,6 +217,9 @@ func fields(set *pflag.FlagSet) config.Fields {
 		if slices.Contains(paths, given) {
 			f["watch"] = true
 		}
+		if ext := names(str(set, "ext")); len(ext) > 0 {
+			f["watch"] = ending(paths, ext)
+		}
 	}
 	if d := str(set, "watch-delay"); d != "" {
 		f["watch_delay"] = d
@@ -224,6 +228,20 @@ func fields(set *pflag.FlagSet) config.Fields {
 		}
 	}
 	return f
+}
+
+// ending are the patterns of files below paths that have one of some extensions.
+func ending(paths, extensions []string) []string {
+	var out []string
+	for _, p := range paths {
+		if p == given {
+			p = "."
+		}
+		for _, ext := range extensions {
+			out = append(out, p+"/**/*."+strings.TrimPrefix(ext, "."))
+		}
+	}
+	return out
 }
 
 // fileOptions are the options in set that a configuration file heeds.

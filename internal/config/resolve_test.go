@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -333,15 +334,13 @@ func TestSettingsOfTheEnvironment(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	c := world(t, map[string]string{"app.js": "", "prog": ""})
 	_, got := resolved(t, c, Fields{
-		"watch": true, "cron_restart": "0 0 * * *", "max_memory_restart": "1G", "wait_ready": true, "shutdown_with_message": true,
+		"watch": true, "watch_options": Fields{"usePolling": true, "awaitWriteFinish": true},
 	}, Options{})
-	for i, name := range []string{"watch", "cron_restart", "max_memory_restart"} {
-		if want := "app app: " + name + " is stored but not acted on yet"; i >= len(got) || got[i] != want {
-			t.Errorf("got %q, want %q in place %d", got, want, i)
-		}
+	if want := []string{"app app: watch_options: awaitWriteFinish has no effect"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	_, got = resolved(t, c, Fields{
-		"cron_restart": 0, "watch": false, "max_memory_restart": 0,
+		"watch": true, "cron_restart": "0 0 * * *", "max_memory_restart": "1G", "wait_ready": true, "shutdown_with_message": true,
 		"time": true, "log_type": "json", "log_rate_limit": 5, "log_rotate": Fields{"max_size": "1M"},
 	}, Options{})
 	if len(got) > 0 {

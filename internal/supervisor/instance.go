@@ -44,6 +44,7 @@ type instance struct {
 	// nobody ordered it, and note is what its process is to have to say for
 	// itself.
 	asked, why, note string
+	heard            int // how much people have asked of it
 
 	watchKey string
 	schedule *schedule
@@ -56,24 +57,23 @@ func (s *Supervisor) newInstance(rec store.Record) *instance {
 }
 
 func (s *Supervisor) setSpec(in *instance, spec *api.Spec) {
-	key := watchKey(spec)
-	if spec != in.rec.Spec && key != in.watchKey {
+	if spec != in.rec.Spec && watchKey(spec) != in.watchKey {
 		in.rec.Watched = time.Time{}
 	}
-	in.watchKey = key
 	in.rec.Spec = spec
 	was := in.files.Pid
 	s.derive(in)
 	if was != in.files.Pid && was != os.DevNull && s.table[in.rec.ID] == in {
 		_ = os.Remove(was) // nobody would any more
 	}
-	in.reschedule(time.Now())
 }
 
 // derive works out what follows from the Spec of an instance, its number, and
 // what it inherited.
 func (s *Supervisor) derive(in *instance) {
 	spec, inherited, l := in.rec.Spec, in.rec.Inherited.Vars, s.launchOf(&in.rec)
+	in.watchKey = watchKey(spec)
+	in.reschedule(time.Now())
 	in.policy = policyOf(&in.rec)
 	in.spec = app.Filled(spec, inherited, l)
 	in.files = app.FilesOf(spec, inherited, s.opts.Home, l)

@@ -28,6 +28,7 @@ type order struct {
 	drain  bool                              // what it is doing is finished first
 	by     string                            // who asked
 	why    string                            // the reason where nobody did
+	heed   int                               // with it: what people had asked of the instance by then
 	note   string                            // what a person should know afterwards
 	answer chan<- result                     // has room for the answer
 }
@@ -39,6 +40,8 @@ func (m order) handle(s *Supervisor) {
 		s.reply(func() { m.answer <- result{id: m.id, ok: m.goal == goalGone, reason: "it is not in the list any more"} })
 	case in.leaves() && m.goal != goalGone:
 		s.refuse(in, m, result{reason: "it is being deleted", kind: errs.NotFound})
+	case m.why != "" && m.heed != in.heard:
+		s.refuse(in, m, result{reason: "something else was asked of it meanwhile"})
 	case m.reload && in.replaceable():
 		s.replace(in, m)
 	default:
@@ -50,6 +53,9 @@ func (m order) handle(s *Supervisor) {
 func (s *Supervisor) obey(in *instance, m order) {
 	if m.goal != goalNone {
 		in.asked, in.why = m.reason(), m.why
+		if m.why == "" {
+			in.heard++
+		}
 	}
 	if m.change != nil {
 		m.change(s, in)

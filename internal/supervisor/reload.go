@@ -79,6 +79,9 @@ func (s *Supervisor) replace(in *instance, m order) {
 	}
 	s.join(in, next)
 	next.asked, next.why, next.note = m.reason(), m.why, m.note
+	if m.why == "" {
+		in.heard++
+	}
 	next.waiters = append(next.waiters, waiter{goal: goalReplaced, answer: m.answer})
 	s.step(next, lifecycle.Start{})
 }
@@ -142,7 +145,7 @@ func (s *Supervisor) promote(in *instance) {
 	// Who waits for the place goes on with the new one; who waits for the
 	// reload, until the old one is gone.
 	in.waiters, old.waiters = old.waiters, in.waiters
-	in.rec.Watched = old.rec.Watched
+	in.rec.Watched, in.heard = old.rec.Watched, old.heard
 	if in.note != "" {
 		s.setNote(in, in.note)
 	}

@@ -10,9 +10,11 @@ import (
 // file that changed, the time, what it takes of the memory. Each gives orders
 // as a person does, and the reason goes with them.
 
-// renewal is such an order for one instance.
+// renewal is such an order for one instance. What a person asks of it before
+// the order comes to it makes the order void: who stops an app while its
+// instances are restarted one after the other means all of them.
 func renewal(in *instance, why string) order {
-	return order{id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, why: why}
+	return order{id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, why: why, heed: in.heard}
 }
 
 // renew carries orders out, aside, and posts after when all of it is over.

@@ -41,6 +41,7 @@ type world struct {
 	k     *fakeKeeper
 	c     *fakeCollector
 	n     *fakeNotices
+	f     *fakeFiles
 	st    *store.Store
 	log   *logbook
 	close func() // as a daemon that is killed, but that it waits
@@ -72,11 +73,11 @@ func openWorld(t *testing.T, h home.Dir, k *fakeKeeper, inv remote.Inventory) *w
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, home: h, k: k, c: &fakeCollector{}, n: &fakeNotices{}, st: st, log: book}
+	w := &world{t: t, home: h, k: k, c: &fakeCollector{}, n: &fakeNotices{}, f: &fakeFiles{}, st: st, log: book}
 	scan := sysinfo.NewScanner()
 	w.Supervisor, err = New(Options{
 		Home: h, Keeper: k, Logs: w.c, Store: st, Scan: scan, Log: log, Channels: k.channels, Notices: w.n,
-		Preload: func() string { return "/preload" },
+		Preload: func() string { return "/preload" }, Watch: w.f, Resident: k.resident,
 	}, records, inv)
 	if err != nil {
 		t.Fatal(err)
@@ -216,6 +217,9 @@ type fakeKeeper struct {
 	dieAt int
 
 	channels *fakeChannels
+
+	// memory is what a process holds; nil: next to nothing.
+	memory func(pid int) int64
 
 	mu      sync.Mutex
 	s       *Supervisor

@@ -2,11 +2,13 @@ package sysinfo
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -456,4 +458,40 @@ func TestSampleSeesABusyProcess(t *testing.T) {
 	until(t, "the child at work", func(tab *Table) bool {
 		return s.Sample(tab, []Root{{top.PID, top.Start}})[root].CPU > 5
 	})
+}
+
+func TestResident(t *testing.T) {
+	id, err := Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := Resident(Root{PID: id.PID, Start: id.Start}, 0)
+	if err != nil || before < 1<<20 {
+		t.Fatalf("%d bytes, %v", before, err)
+	}
+	const size = 64 << 20
+	held := bytes.Repeat([]byte{1}, size)
+	after, err := Resident(Root{PID: id.PID, Start: id.Start}, 0)
+	if err != nil || after < before+size/2 {
+		t.Errorf("%d bytes more, %v; want about %d", after-before, err, len(held))
+	}
+	runtime.KeepAlive(held)
+	if _, err := Resident(Root{PID: id.PID, Start: id.Start + 1}, 0); err == nil {
+		t.Error("another process that has the pid is taken for it")
+	}
+	if rss, err := Resident(Root{PID: id.PID, Start: id.Start + 1}, 1<<60); err != nil || rss == 0 {
+		t.Errorf("below the limit nobody needs to know who it is: %d, %v", rss, err)
+	}
+	if _, err := Resident(Root{PID: 1 << 30}, 0); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("of a process that is not there: %v", err)
+	}
+}
+
+func BenchmarkResident(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Resident(Root{PID: os.Getpid()}, 1<<60); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
