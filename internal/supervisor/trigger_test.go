@@ -576,6 +576,7 @@ func TestNothingTriggersAtTheEnd(t *testing.T) {
 		w.k.launches()
 		w.k.hear = func(p fakeProc, _ syscall.Signal) { time.AfterFunc(3*time.Second, func() { w.k.exit(p.Key, 0) }) }
 		time.AfterFunc(time.Second, func() { w.FilesChanged(key, "/x") })
+		w.k.frozen = true
 		w.Shutdown(t.Context())
 		time.Sleep(10 * time.Second)
 		synctest.Wait()

@@ -79,9 +79,8 @@ func (l *looker) walk(w *Watcher) {
 	if l.Every > 0 {
 		return
 	}
-	f := found{of: l, since: l.since, seen: map[string]bool{}}
 	for _, root := range l.Roots {
-		l.start(w, root, f)
+		l.start(w, root, found{of: l, since: l.since, seen: map[string]bool{}})
 	}
 }
 
@@ -185,7 +184,7 @@ func (l *looker) look(w *Watcher, dir string, v view) bool {
 // what is there, so that nothing can come unseen.
 func (l *looker) enter(w *Watcher, root app.Root, shown string, depth int, f found) {
 	real, err := filepath.EvalSymlinks(shown)
-	if err != nil || l.beenTo(w, real, f) {
+	if err != nil || l.beenTo(w, root, real, f) {
 		return
 	}
 	if f.seen != nil {
@@ -205,12 +204,12 @@ func (l *looker) enter(w *Watcher, root app.Root, shown string, depth int, f fou
 
 // beenTo tells whether a directory is looked at by another path already: links
 // may lead in circles.
-func (l *looker) beenTo(w *Watcher, real string, f found) bool {
+func (l *looker) beenTo(w *Watcher, root app.Root, real string, f found) bool {
 	if f.seen != nil {
 		return f.seen[real]
 	}
 	n := w.nodes[real]
-	return n != nil && slices.ContainsFunc(n.views, func(v view) bool { return v.of == l && v.name == "" })
+	return n != nil && slices.ContainsFunc(n.views, func(v view) bool { return v.of == l && v.root == root && v.name == "" })
 }
 
 // meet looks at what a directory at some depth holds.

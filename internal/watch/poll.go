@@ -65,7 +65,7 @@ func (l *looker) stamp(w *Watcher, root app.Root, path string, depth int, out ma
 	if err != nil || depth > 0 && l.ignores(w, root, path, real) {
 		return
 	}
-	if !w.own.holds(real) {
+	if root.Matches(path) && !w.own.holds(real) {
 		out[path] = stamp{root, fi.IsDir(), size(fi), changedAt(fi)}
 	}
 	if !fi.IsDir() || been[real] || l.Depth >= 0 && depth > l.Depth {

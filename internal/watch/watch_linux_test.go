@@ -182,6 +182,12 @@ func TestChanges(t *testing.T) {
 			e.write("src/d/a.ts", "src/e/", "a.js")
 			e.write("src/d/b.js")
 		}, "src/d/b.js"},
+		"patterns of one directory": {[]string{"src/d/"}, api.Watch{Paths: []string{"src/**/*.js", "src/**/*.ts"}}, func(e *eye) {
+			e.write("src/d/a.ts")
+		}, "src/d/a.ts"},
+		"the first of such patterns": {[]string{"src/d/"}, api.Watch{Paths: []string{"src/**/*.js", "src/**/*.ts"}}, func(e *eye) {
+			e.write("src/d/a.js")
+		}, "src/d/a.js"},
 		"a path that comes later": {nil, api.Watch{Paths: []string{"a/b/src"}}, func(e *eye) { e.write("a/c"); e.write("a/b/src/f") }, "a/b/src"},
 		"no deeper than asked": {[]string{"a/b/c/f"}, api.Watch{Options: map[string]any{"depth": 1.0}}, func(e *eye) {
 			e.write("a/b/c/f", "a/b/f")
