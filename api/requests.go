@@ -24,8 +24,10 @@ type List struct {
 }
 
 // StartRequest is the body of POST /v1/apps. An app whose name is in the
-// table already is started anew with the new Spec (as PM2 does for a file);
-// others are added. Answered by a stream of Events.
+// table already is started anew with the new Spec (as PM2 does for a file), and
+// has as many instances as the Spec says where that number is another than it
+// was; others are added. Answered by a stream of Events: an EventStep for each
+// app before anything is done, then how that went.
 type StartRequest struct {
 	// Inherited is the environment of the client, shared by all apps.
 	Inherited map[string]string `json:"inherited"`
@@ -35,9 +37,59 @@ type StartRequest struct {
 	Force bool `json:"force,omitempty"`
 	// Reload goes over to the new Spec as ActReload does, in place of a restart.
 	Reload bool `json:"reload,omitempty"`
+	// Changed leaves alone what runs and is as its Spec wants it. What does not
+	// run is started, unless the Spec says that it is not (Autostart).
+	Changed bool `json:"changed,omitempty"`
+	// UpdateEnv, with Changed, counts what an app inherited: it is changed where
+	// that is not what it would inherit now.
+	UpdateEnv bool `json:"update_env,omitempty"`
+	// Exact has each app run as often as its Spec says, also where it was scaled
+	// by hand since it came from the same Spec.
+	Exact bool `json:"exact,omitempty"`
+	// Prune removes the apps that came from the file at this absolute path
+	// (Spec.File) and are not among Apps.
+	Prune string `json:"prune,omitempty"`
+	// DryRun has nothing done: the steps are told, and that is all.
+	DryRun bool `json:"dry_run,omitempty"`
 	// Parallel is how many instances of one app are worked on at once; 0
 	// stands for the daemon's default.
 	Parallel int `json:"parallel,omitempty"`
+}
+
+// What a Step does about an app.
+const (
+	StepAdd     = "add"
+	StepStart   = "start" // it is as wanted, but not all of it runs
+	StepRestart = "restart"
+	StepReload  = "reload" // see ActReload
+	StepScale   = "scale"  // nothing but the number of instances differs
+	// StepUpdate gives the app its new Spec and touches no process: none runs,
+	// and none is to be started.
+	StepUpdate    = "update"
+	StepRemove    = "remove"
+	StepUnchanged = "unchanged"
+)
+
+// Step is what a StartRequest does about one app.
+type Step struct {
+	Do   string `json:"do"`
+	Name string `json:"name"`
+	// IDs are the instances that get, lose or change their process; of an app
+	// that is to be added there are none yet.
+	IDs []int `json:"ids,omitempty"`
+	// Changes are why: what differs between the app in the table and its Spec.
+	Changes []Change `json:"changes,omitempty"`
+	// Before and After are how many instances the app has.
+	Before int `json:"instances_before"`
+	After  int `json:"instances_after"`
+}
+
+// Change is one field that differs, as texts for people. What is not there is
+// empty; what looks like a secret is told as different and not shown.
+type Change struct {
+	Field string `json:"field"` // "kill_timeout", "env.PORT"
+	Old   string `json:"old"`
+	New   string `json:"new"`
 }
 
 // The verbs of an ActRequest.
@@ -190,6 +242,8 @@ const (
 	EventInstance = "instance"
 	// EventApp tells that a new app with IDs was added to the table.
 	EventApp = "app"
+	// EventStep tells what is done, or would be, about one app: Step.
+	EventStep = "step"
 	// EventNote is something that a person may want to read: Message.
 	EventNote = "note"
 	// EventWarning is something that a person should read: Message.
@@ -209,6 +263,7 @@ type Event struct {
 	IDs     []int  `json:"ids,omitempty"`
 	OK      bool   `json:"ok,omitempty"`
 	Message string `json:"message,omitempty"`
+	Step    *Step  `json:"step,omitempty"`
 	Error   *Error `json:"error,omitempty"`
 }
 
