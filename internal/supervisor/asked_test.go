@@ -49,7 +49,7 @@ func TestLogSaysWhoAskedAndWhy(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.wantLog(
-			`level=INFO msg="asked to" act=start by="user 1000, pid 77" app=web instances=[0] new=true reload=false`,
+			`level=INFO msg="asked to" act=start by="user 1000, pid 77" app=web do=add instances=[0]`,
 			`level=INFO msg=starting app=web instance=0 why="start by user 1000, pid 77" restarts=0`,
 			`level=INFO msg=online app=web instance=0`,
 		)

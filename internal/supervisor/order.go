@@ -278,57 +278,6 @@ func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell fun
 	})
 }
 
-// Start puts apps into the table and starts them. An app whose name is there
-// gets the new Spec and is restarted, or reloaded.
-func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(api.Event)) error {
-	if len(req.Apps) == 0 {
-		return &errs.Error{Op: "start", Kind: errs.Invalid, Err: errors.New("no app was given")}
-	}
-	var bad []error
-	for i := range req.Apps {
-		bad = append(bad, app.Validate(&req.Apps[i]))
-	}
-	if err := errors.Join(bad...); err != nil { // nothing is started of a bad request
-		return &errs.Error{Op: "start", Kind: errs.Invalid, Err: err}
-	}
-	var orders []order
-	var added []int
-	names := map[string]bool{} // two apps of one name in one request are two
-	for i := range req.Apps {
-		spec := &req.Apps[i]
-		a, err := s.admit(ctx, req, spec, req.Force && !req.Reload || names[spec.Name], tell)
-		if err != nil { // all or nothing
-			return errors.Join(err, s.drop(ctx, added, false, func(api.Event) {}))
-		}
-		if a.added {
-			added = append(added, a.ids...)
-			names[spec.Name] = true
-		}
-		orders = append(orders, a.orders...)
-	}
-	failed := s.begin(ctx, orders, req.Parallel, api.ActStart, tell)
-	return whole(failed, len(orders) == 1)
-}
-
-// admit puts one app of a request into the table.
-func (s *Supervisor) admit(ctx context.Context, req api.StartRequest, spec *api.Spec, add bool, tell func(api.Event)) (admission, error) {
-	admitted := make(chan admission, 1)
-	s.mail.post(admit{spec: spec, inherited: req.Inherited, add: add, reload: req.Reload, force: req.Force, answer: admitted})
-	select {
-	case a := <-admitted:
-		if a.err == nil {
-			s.request(ctx, api.ActStart, "app", spec.Name, "instances", a.ids, "new", a.added, "reload", req.Reload)
-			tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: spec.Name, IDs: a.ids, OK: a.added})
-			if req.Reload && !a.added {
-				s.noteRestarts(a.ids, req.Parallel, tell)
-			}
-		}
-		return a, a.err
-	case <-ctx.Done():
-		return admission{}, context.Cause(ctx)
-	}
-}
-
 // begin gives orders, tells of each result, and watches what was started for
 // a moment.
 func (s *Supervisor) begin(ctx context.Context, orders []order, limit int, act string, tell func(api.Event)) (failed []error) {
@@ -350,61 +299,6 @@ func (s *Supervisor) begin(ctx context.Context, orders []order, limit int, act s
 		}
 	})
 	return append(failed, s.settle(ctx, begun, act, tell)...)
-}
-
-// admit puts an app into the table, or gives the instances of its name the
-// new Spec.
-type admit struct {
-	spec      *api.Spec
-	inherited map[string]string
-	add       bool // also where there is an app of the name
-	reload    bool
-	force     bool // also where a reload is under way
-	answer    chan<- admission
-}
-
-type admission struct {
-	ids    []int
-	added  bool
-	orders []order // what starts them
-	err    error
-}
-
-func (m admit) handle(s *Supervisor) {
-	env := s.opts.Store.Intern(app.Heritage(m.spec, m.inherited))
-	var a admission
-	for _, in := range s.list {
-		if in.rec.Spec.Name == m.spec.Name && !m.add && !in.leaves() {
-			a.ids = append(a.ids, in.rec.ID)
-			a.orders = append(a.orders, order{
-				id: in.rec.ID, event: lifecycle.Restart{}, goal: goalRunning, change: respec(m.spec, env),
-				spec: m.spec, reload: m.reload, force: m.force,
-			})
-		}
-	}
-	if len(a.ids) == 0 {
-		a.added = true
-		a.ids, a.err = s.add(m.spec, env, m.spec.Instances)
-		if m.spec.Autostart {
-			a.orders = starts(a.ids)
-		}
-	}
-	s.reply(func() { m.answer <- a })
-}
-
-func starts(ids []int) []order {
-	var orders []order
-	for _, id := range ids {
-		orders = append(orders, order{id: id, event: lifecycle.Start{}, goal: goalRunning})
-	}
-	return orders
-}
-
-func respec(spec *api.Spec, env *store.Environment) func(*Supervisor, *instance) {
-	return func(s *Supervisor, in *instance) {
-		in.rec.Inherited = env
-		s.setSpec(in, spec)
-	}
 }
 
 // add makes n new instances of an app, stopped. It makes none when the journal
@@ -479,9 +373,9 @@ func (s *Supervisor) Scale(ctx context.Context, req api.ScaleRequest, tell func(
 	if a.err != nil {
 		return a.err
 	}
-	tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: req.Name, IDs: a.ids, OK: true})
+	tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: req.Name, IDs: a.added[0], OK: true})
 	failed := s.begin(ctx, a.orders, 0, api.ActStart, tell)
-	return whole(failed, len(a.ids) == 1)
+	return whole(failed, len(a.added[0]) == 1)
 }
 
 // oneApp is the ids of all instances of the one app that a target points at:
@@ -531,6 +425,6 @@ func (m grow) handle(s *Supervisor) {
 		return
 	}
 	ids, err := s.add(in.rec.Spec, in.rec.Inherited, m.by)
-	a := admission{ids: ids, added: true, orders: starts(ids), err: err}
+	a := admission{added: [][]int{ids}, orders: starts(ids), err: err}
 	s.reply(func() { m.answer <- a })
 }

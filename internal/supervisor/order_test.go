@@ -52,6 +52,7 @@ func TestStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]api.Event{
+			{Kind: api.EventStep, Act: api.ActStart, Name: "web", Step: &api.Step{Do: api.StepAdd, Name: "web", After: 2}},
 			{Kind: api.EventApp, Act: api.ActStart, Name: "web", IDs: []int{0, 1}, OK: true},
 			{Kind: api.EventInstance, Act: api.ActStart, Name: "web", ID: 0, OK: true},
 			{Kind: api.EventInstance, Act: api.ActStart, Name: "web", ID: 1, OK: true},
@@ -444,7 +445,7 @@ func TestStartOfANameThatIsThere(t *testing.T) {
 		if err := w.Start(t.Context(), api.StartRequest{Apps: []api.Spec{next}, Inherited: map[string]string{"LANG": "de"}}, got.tell); err != nil {
 			t.Fatal(err)
 		}
-		if ev := got.events[0]; ev.Kind != api.EventApp || ev.OK || !slices.Equal(ev.IDs, []int{0, 1}) {
+		if ev := got.events[0]; ev.Kind != api.EventStep || ev.Step.Do != api.StepRestart || !slices.Equal(ev.IDs, []int{0, 1}) {
 			t.Errorf("told %+v, want that the app was there", ev)
 		}
 		if diff := cmp.Diff(map[int]string{0: "a/0 online", 1: "a/1 online"}, w.states()); diff != "" {
