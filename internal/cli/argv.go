@@ -78,6 +78,20 @@ func normalise(args []string, arityOf func(command, option string) arity) (words
 	return words, rest
 }
 
+// nest puts the second word of a command that has commands of its own, as
+// "config check", where cobra looks for it.
+func nest(root *cobra.Command, words []string) []string {
+	at := slices.Index(words, "--")
+	if at < 1 || at+1 == len(words) {
+		return words
+	}
+	cmd, _, err := root.Find(words[:1])
+	if err != nil || !slices.ContainsFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == words[at+1] }) {
+		return words
+	}
+	return slices.Concat(words[:1], words[at+1:at+2], words[1:at+1], words[at+2:])
+}
+
 // splitOption is the option in arg that may take the next word, and what it
 // takes: noValue when its value stands in arg. Of "-fi" that is "-fi" and what
 // -i takes.

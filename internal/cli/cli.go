@@ -61,6 +61,7 @@ func (e *Env) Getenv(name string) string {
 const (
 	codeOK          = 0
 	codeFailed      = 1
+	codeDiffers     = 2   // of a dry run: something would be done
 	codeInterrupted = 130 // as a shell says of a program that SIGINT ended
 )
 
@@ -69,6 +70,8 @@ var (
 	errUsage = errors.New("usage was printed because something was wrong")
 	errTold  = errors.New("each of several failures was told of")
 	errDone  = errors.New("nothing is left to do")
+	// errDiffers ends a dry run that would have done something.
+	errDiffers = errors.New("something would be done")
 )
 
 // Main runs the command that args (without the program's name) ask for and
@@ -89,7 +92,7 @@ func (e *Env) run(ctx context.Context, args []string) int {
 	root := newRoot(e)
 	words, rest := normalise(args, arities(root))
 	e.rest = rest
-	root.SetArgs(words)
+	root.SetArgs(nest(root, words))
 	return e.code(root.ExecuteContext(ctx))
 }
 
@@ -99,6 +102,8 @@ func (e *Env) code(err error) int {
 		return codeOK
 	case errors.Is(err, errUsage), errors.Is(err, errTold):
 		return codeFailed
+	case errors.Is(err, errDiffers):
+		return codeDiffers
 	case errors.Is(err, context.Canceled):
 		return codeInterrupted
 	}
@@ -134,7 +139,8 @@ func newRoot(env *Env) *cobra.Command {
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) }
 	defineOptions(root.PersistentFlags())
 	root.AddCommand(
-		newStart(env), newStop(env), newRestart(env), newReload(env), newDelete(env), newReset(env), newScale(env), newSendSignal(env),
+		newStart(env), newApply(env), newStop(env), newRestart(env), newReload(env),
+		newStartOrRestart(env), newStartOrReload(env), newDelete(env), newReset(env), newScale(env), newSendSignal(env),
 		newSend(env), newTrigger(env),
 		newList(env), newJlist(env), newPrettylist(env), newDescribe(env), newEnv(env), newID(env), newPid(env), newPing(env),
 		newLogs(env), newFlush(env), newReloadLogs(env),

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -115,14 +114,6 @@ func shown(env map[string]string, spec *api.Spec, secrets bool) map[string]strin
 		}
 	}
 	return out
-}
-
-// printJSON prints v so that a person can read it too.
-func (e *Env) printJSON(v any) error {
-	enc := json.NewEncoder(e.out)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 // instancesOf are the instance of an id, or all of a name, with their Detail.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -139,11 +140,43 @@ func (e *Env) progress(ev api.Event) {
 		e.done(ev)
 	case api.EventApp:
 		e.info("App [%s] launched (%s)", ev.Name, counted(len(ev.IDs), "instance"))
+	case api.EventStep:
+		e.step(ev.Step)
 	case api.EventNote:
 		e.info("%s", ev.Message)
 	case api.EventWarning:
 		e.warn("%s", ev.Message)
 	}
+}
+
+// step tells what is done about one app of a file. That one was added is told
+// when its instances are known.
+func (e *Env) step(s *api.Step) {
+	if len(s.Changes) > 0 {
+		e.info("App [%s] has changed: %s", s.Name, changed(s.Changes))
+	}
+	switch s.Do {
+	case api.StepStart, api.StepRestart, api.StepReload:
+		e.info("Applying action %s on app [%s](ids: %s)", action(s.Do), s.Name, pm2env.Inspect(s.IDs))
+	case api.StepUnchanged:
+		e.info("App [%s] is unchanged", s.Name)
+	case api.StepScale:
+		e.info("App [%s] goes from %s to %d", s.Name, counted(s.Before, "instance"), s.After)
+	}
+}
+
+// changed are the first of the fields that differ.
+func changed(changes []api.Change) string {
+	const most = 5
+	var names []string
+	for _, c := range changes[:min(len(changes), most)] {
+		names = append(names, c.Field)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(changes) - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // remarks prints, of the events of a request, what is no plain success.
@@ -196,3 +229,11 @@ func counted(n int, noun string) string {
 
 // moment is a time of the API, milliseconds since the epoch.
 func moment(ms int64) time.Time { return time.UnixMilli(ms) }
+
+// printJSON prints v so that a person can read it too.
+func (e *Env) printJSON(v any) error {
+	enc := json.NewEncoder(e.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

@@ -8,7 +8,7 @@ import (
 
 func newReload(env *Env) *cobra.Command {
 	return newRenewal(env, api.ActReload, &cobra.Command{
-		Use: "reload <target...>", Aliases: []string{"gracefulReload", "startOrReload", "startOrGracefulReload"},
+		Use: "reload <target...>", Aliases: []string{"gracefulReload"},
 		Short: "replace workers of a cluster one by one, without losing a request",
 		Example: "  " + env.Program + " reload api                  every worker of api, each once its successor is ready\n" +
 			"  " + env.Program + " reload ecosystem.config.js  the apps of a file, with what it says now\n" +

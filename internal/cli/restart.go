@@ -12,7 +12,7 @@ import (
 
 func newRestart(env *Env) *cobra.Command {
 	return newRenewal(env, api.ActRestart, &cobra.Command{
-		Use: "restart <target...>", Aliases: []string{"startOrRestart"}, Short: "restart apps; of a file, start those that are missing",
+		Use: "restart <target...>", Short: "restart apps; of a file, start those that are missing",
 	})
 }
 
@@ -24,7 +24,7 @@ func newRenewal(env *Env, act string, cmd *cobra.Command) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		opts.reload, opts.toggle = act == api.ActReload, act == api.ActRestart
+		opts.renew, opts.reload, opts.toggle = true, act == api.ActReload, act == api.ActRestart
 		return runRenewal(cmd.Context(), env, act, opts)
 	}
 	return cmd

@@ -36,6 +36,8 @@ type startOptions struct {
 	parallel  int
 	listing   listOptions
 
+	// renew gives a new process also to an app that is as its file wants it.
+	renew bool
 	// reload replaces processes as api.ActReload does.
 	reload bool
 	// present keeps to the apps of a file that are in the list.
@@ -253,8 +255,9 @@ func (e *Env) warnAll(warnings []string) {
 	}
 }
 
-// startFile starts the apps of a configuration file, and restarts or reloads
-// with their new configuration those that are in the list.
+// startFile starts the apps of a configuration file. Those that are in the list
+// are restarted or reloaded with what the file says of them now: what is wanted
+// anew all of them, else what has changed.
 func (e *Env) startFile(ctx context.Context, c *client.Client, file string, opts startOptions) error {
 	r, fault := e.load(ctx, file, opts.file)
 	e.warnAll(r.Warnings)
@@ -294,7 +297,10 @@ func (e *Env) startFile(ctx context.Context, c *client.Client, file string, opts
 	if len(missing) > 0 {
 		e.info("Applications %s not running, starting...", strings.Join(missing, ", "))
 	}
-	req := api.StartRequest{Inherited: e.inherited(), Apps: r.Apps, Reload: opts.reload, Force: opts.reload && opts.force, Parallel: opts.parallel}
+	req := api.StartRequest{
+		Inherited: e.inherited(), Apps: r.Apps, Reload: opts.reload, Force: opts.reload && opts.force, Parallel: opts.parallel,
+		Changed: !opts.renew && !opts.force, UpdateEnv: opts.updateEnv,
+	}
 	return errors.Join(c.Start(ctx, req, e.progress), fault)
 }
 

@@ -22,9 +22,9 @@ func Amend(c Context, base api.Spec, f Fields, o Options) (api.Spec, []string, e
 	r.label = "app " + base.Name
 	r.amend(base, f)
 	if err := r.faults.err(commandLine); err != nil {
-		return base, r.warnings, err
+		return base, r.notes.texts(), err
 	}
-	return r.draft.spec, r.warnings, nil
+	return r.draft.spec, r.notes.texts(), nil
 }
 
 // commandLine is where options come from, in errors.

@@ -10,17 +10,12 @@ package config
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"tend/api"
-	"tend/internal/errs"
 )
 
 // evalLimit is how long a configuration file may compute.
@@ -63,6 +58,7 @@ type Result struct {
 	Apps     []api.Spec
 	Warnings []string
 	Names    []string // of all apps in the file, also those that Only leaves out
+	File     string   // the absolute path; empty where the text was no file
 }
 
 // scriptSuffixes are the endings of JavaScript and TypeScript files.
@@ -83,11 +79,7 @@ func Load(ctx context.Context, c Context, path string, o Options) (Result, error
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := doc.resolve(c, o)
-	for i := range r.Apps {
-		r.Apps[i].File, r.Apps[i].FileEnv = c.path(path, c.Cwd), o.EnvName
-	}
-	return r, err
+	return doc.result(c, o)
 }
 
 // Parse is Load for text that was read already. Its name tells the format as
@@ -105,7 +97,10 @@ func Parse(ctx context.Context, c Context, name string, text []byte, o Options) 
 	if err != nil {
 		return Result{}, err
 	}
-	return doc.resolve(c, o)
+	if err := doc.open(ctx, c); err != nil {
+		return Result{}, err
+	}
+	return doc.result(c, o)
 }
 
 // Names are the names of the apps in the file at path, those in only where it
@@ -126,128 +121,6 @@ func Names(ctx context.Context, c Context, path string, only []string) ([]string
 	return slices.DeleteFunc(names, func(n string) bool { return !slices.Contains(only, n) }), nil
 }
 
-// document is a configuration file, read and taken apart but not resolved.
-type document struct {
-	where    string // as the user wrote the path
-	apps     []Fields
-	deploy   map[string]any
-	warnings []string
-}
-
-// topLevel are the keys of a document that is more than one app.
-var topLevel = []string{"apps", "pm2", "deploy", "static"} //nolint:gochecknoglobals // a table, never written
-
-var errNoApp = errors.New("it describes no app")
-
-const hintApps = `add the key "apps" with a list of apps`
-
-// newDocument finds the apps in v: under "apps", under "pm2", in a list, or v
-// as the only app.
-func newDocument(where string, v any) (*document, error) {
-	d := &document{where: where}
-	apps := v
-	if top, ok := v.(map[string]any); ok {
-		known := func(key string) bool { return top[key] != nil }
-		switch {
-		case known("apps"):
-			apps = top["apps"]
-		case known("pm2"):
-			apps = top["pm2"]
-		case len(top) == 0 || slices.ContainsFunc(topLevel, known):
-			apps = nil // deploy or static alone
-		case filepath.Base(where) == "package.json":
-			return nil, d.refuse(errs.Invalid, hintApps, errNoApp)
-		}
-		if _, ok := top["static"]; ok {
-			d.warnings = append(d.warnings, where+": static is not supported yet")
-		}
-		d.deploy, _ = top["deploy"].(map[string]any)
-	}
-	switch apps := apps.(type) {
-	case nil:
-	case map[string]any:
-		d.apps = []Fields{apps}
-	case []any:
-		for i, a := range apps {
-			fields, ok := a.(map[string]any)
-			if !ok {
-				return nil, d.refuse(errs.Invalid, "", fmt.Errorf("app %d: want an object, got %s", i+1, show(a)))
-			}
-			d.apps = append(d.apps, fields)
-		}
-	default:
-		return nil, d.refuse(errs.Invalid, "", fmt.Errorf("want an object or a list of apps, got %s", show(apps)))
-	}
-	return d, nil
-}
-
-func (d *document) refuse(kind errs.Kind, hint string, err error) error {
-	return &errs.Error{Op: "read", On: d.where, Kind: kind, Err: err, Hint: hint}
-}
-
-func (d *document) names(o Options) []string {
-	names := make([]string, 0, len(d.apps))
-	for _, f := range d.apps {
-		if n := nameOf(f, o); n != "" {
-			names = append(names, n)
-		}
-	}
-	return names
-}
-
-// missing says which names in only no app has.
-func (d *document) missing(names, only []string) error {
-	for _, n := range only {
-		if !slices.Contains(names, n) {
-			return d.refuse(errs.NotFound, "it has: "+strings.Join(names, ", "), fmt.Errorf("no app is called %q", n))
-		}
-	}
-	return nil
-}
-
-func (d *document) resolve(c Context, o Options) (Result, error) {
-	r := Result{Warnings: d.warnings, Names: d.names(o)}
-	if len(d.apps) == 0 {
-		return r, d.refuse(errs.Invalid, hintApps, errNoApp)
-	}
-	plain := d.names(Options{})
-	if err := d.missing(plain, o.Only); err != nil {
-		return r, err
-	}
-	var faults faults
-	if o.EnvName != "" {
-		o.deployEnv = d.envOfDeploy(o.EnvName, &faults)
-	}
-	for i, f := range d.apps {
-		if len(o.Only) > 0 && !slices.Contains(o.Only, nameOf(f, Options{})) {
-			continue
-		}
-		res := newResolver(c, d.where, o)
-		res.label = fmt.Sprintf("app %d", i+1)
-		spec := res.resolve(f)
-		if len(res.faults) == 0 {
-			r.Apps = append(r.Apps, spec)
-		}
-		faults = append(faults, res.faults...)
-		for _, w := range res.warnings {
-			// The same environment is missing in each app, and is told once.
-			if !slices.Contains(r.Warnings, w) {
-				r.Warnings = append(r.Warnings, w)
-			}
-		}
-	}
-	return r, faults.err(d.where)
-}
-
-func (d *document) envOfDeploy(name string, faults *faults) variables {
-	target, _ := d.deploy[name].(map[string]any)
-	env, err := asEnv(target["env"])
-	if err != nil {
-		faults.add(d.where, errs.Invalid, "", fmt.Errorf("deploy.%s.env: %w", name, err))
-	}
-	return env
-}
-
 // envField matches the fields that add variables for one --env.
 var envField = regexp.MustCompile(`^env_\S+$`)
 
@@ -263,7 +136,7 @@ func Resolve(c Context, where string, f Fields, o Options) (api.Spec, []string, 
 	}
 	spec := r.resolve(f)
 	if err := r.faults.err(where); err != nil {
-		return api.Spec{}, r.warnings, err
+		return api.Spec{}, r.notes.texts(), err
 	}
-	return spec, r.warnings, nil
+	return spec, r.notes.texts(), nil
 }

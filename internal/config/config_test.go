@@ -99,7 +99,7 @@ module.exports = Promise.resolve(base)`,
 					t.Fatal(err)
 				}
 				want.File = filepath.Join(c.Cwd, name)
-				if diff := cmp.Diff(got, Result{Apps: []api.Spec{want}, Names: []string{"api"}}); diff != "" {
+				if diff := cmp.Diff(got, Result{Apps: []api.Spec{want}, Names: []string{"api"}, File: want.File}); diff != "" {
 					t.Errorf("got - want +\n%s", diff)
 				}
 			})
@@ -230,7 +230,7 @@ func TestTopLevel(t *testing.T) {
 		"the app itself":             {"a.json", `{"script": "a.js"}`, []string{"a"}, nil},
 		"a package with apps":        {"package.json", `{"name": "x", "version": "1", "apps": [{"script": "a.js"}]}`, []string{"a"}, nil},
 		"apps beside a deployment":   {"a.json", `{"apps": [{"script": "a.js"}], "deploy": {"x": {}}}`, []string{"a"}, nil},
-		"static servers are told of": {"a.json", `{"apps": [{"script": "a.js"}], "static": [{}]}`, []string{"a"}, []string{"a.json: static is not supported yet"}},
+		"static servers are told of": {"a.json", `{"apps": [{"script": "a.js"}], "static": [{}]}`, []string{"a"}, []string{"a.json: static servers are not started: tend has none yet"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := world(t, map[string]string{"a.js": "", "b.js": "", tt.file: tt.text})

@@ -56,8 +56,17 @@ func formatOf(path string) format {
 	return unknownFormat
 }
 
-// read reads the file at path and takes it apart.
+// read reads the file at path, and those that it includes.
 func read(ctx context.Context, c Context, path string) (*document, error) {
+	doc, err := readOne(ctx, c, path)
+	if err != nil {
+		return nil, err
+	}
+	return doc, doc.open(ctx, c)
+}
+
+// readOne reads the file at path and takes it apart.
+func readOne(ctx context.Context, c Context, path string) (*document, error) {
 	format := formatOf(path)
 	if format == unknownFormat {
 		return nil, &errs.Error{
@@ -71,7 +80,11 @@ func read(ctx context.Context, c Context, path string) (*document, error) {
 			Op: "read", On: path, Kind: kindOfFile(err), Err: err, Hint: "name a file that is there, or a script to start",
 		}
 	}
-	return parse(ctx, c, path, format, text)
+	doc, err := parse(ctx, c, path, format, text)
+	if doc != nil {
+		doc.path = c.path(path, c.Cwd)
+	}
+	return doc, err
 }
 
 // readText is the content of the file at path, when it is one and not too
@@ -138,7 +151,11 @@ func parse(ctx context.Context, c Context, where string, format format, text []b
 		}
 		return nil, &errs.Error{Op: "read", On: where, Kind: errs.Invalid, Err: err}
 	}
-	return newDocument(where, plain(v))
+	doc, err := newDocument(where, plain(v))
+	if doc != nil {
+		doc.format, doc.text = format, text
+	}
+	return doc, err
 }
 
 func decode(ctx context.Context, c Context, where string, format format, text []byte) (v any, err error) {
@@ -176,12 +193,21 @@ func decode(ctx context.Context, c Context, where string, format format, text []
 	return nil, errors.New("it is neither JSON nor YAML nor TOML")
 }
 
-// placed says what a parser says, and where.
+// syntaxError is what a parser says, and where.
+type syntaxError struct {
+	place place
+	text  string
+}
+
+func (e *syntaxError) Error() string {
+	return fmt.Sprintf("line %d, column %d: %s", e.place.line, e.place.column, e.text)
+}
+
 func placed(line, column int, text string) error {
 	if line < 1 {
 		return errors.New(text)
 	}
-	return fmt.Errorf("line %d, column %d: %s", line, column, text)
+	return &syntaxError{place{line, column}, text}
 }
 
 func decodeJSON(text []byte) (v any, err error) {

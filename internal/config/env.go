@@ -117,7 +117,7 @@ func (r *resolver) resolveEnv() {
 	if name := r.o.EnvName; name != "" {
 		chosen, ok := d.envs[name]
 		if !ok {
-			r.warnings = append(r.warnings, fmt.Sprintf("Environment [%s] is not defined in process file", name))
+			r.notes = append(r.notes, fault{err: fmt.Errorf("Environment [%s] is not defined in process file", name)}) //nolint:staticcheck // PM2's words, which are no error here
 		}
 		maps.Copy(env, chosen)
 	}

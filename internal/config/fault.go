@@ -10,12 +10,48 @@ import (
 	"tend/internal/errs"
 )
 
-// faults are all the things wrong with a file or a command line, each one good
-// enough to be shown alone.
-type faults []*errs.Error
+// A fault is one thing that is wrong with a file or a command line, good enough
+// to be shown alone.
+type fault struct {
+	where string
+	app   string // what it is about in messages: "app api"; empty: the whole
+	entry entry  // the zero entry: no document
+	kind  errs.Kind
+	err   error
+	hint  string
+}
 
-func (f *faults) add(where string, kind errs.Kind, hint string, err error) {
-	*f = append(*f, &errs.Error{Op: "check", On: where, Kind: kind, Err: err, Hint: hint})
+func (f fault) wrapped() *errs.Error {
+	err := f.err
+	if f.app != "" {
+		err = fmt.Errorf("%s: %w", f.app, err)
+	}
+	return &errs.Error{Op: "check", On: f.where, Kind: f.kind, Err: err, Hint: f.hint}
+}
+
+// text is the fault as a warning, in one line.
+func (f fault) text() string {
+	switch {
+	case f.app != "":
+		return f.app + ": " + f.err.Error()
+	case f.where != "":
+		return f.where + ": " + f.err.Error()
+	}
+	return f.err.Error()
+}
+
+// faults are all of them.
+type faults []fault
+
+// texts are the faults as warnings, each once.
+func (f faults) texts() []string {
+	var all []string
+	for _, one := range f {
+		if text := one.text(); !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // err is all faults as one error, nil when there are none. Its kind is theirs
@@ -25,17 +61,20 @@ func (f faults) err(where string) error {
 	case 0:
 		return nil
 	case 1:
-		return f[0]
+		return f[0].wrapped()
 	}
-	kind := f[0].Kind
+	kind := f[0].kind
 	var lines []error
-	for _, e := range f {
-		if e.Kind != kind {
+	for _, one := range f {
+		if one.kind != kind {
 			kind = errs.Invalid
 		}
-		line := e.Err
-		if e.Hint != "" {
-			line = fmt.Errorf("%w (%s)", e.Err, e.Hint)
+		line := one.wrapped().Err
+		if one.where != where {
+			line = fmt.Errorf("%s: %w", one.where, line)
+		}
+		if one.hint != "" {
+			line = fmt.Errorf("%w (%s)", line, one.hint)
 		}
 		lines = append(lines, line)
 	}

@@ -13,11 +13,11 @@ import (
 type field struct {
 	name    string
 	aliases []string // each, and name, may also be written in camelCase
-	place
+	slot
 }
 
-// A place is where the value of a field goes.
-type place struct {
+// A slot is where the value of a field goes.
+type slot struct {
 	set setter
 	// reset gives it the value that it has in fresh.
 	reset func(d, fresh *draft, name string)
@@ -26,9 +26,9 @@ type place struct {
 // A setter puts the value of the field called name into d.
 type setter func(d *draft, name string, v any) error
 
-// into puts the value that as reads to the place that at points at.
-func into[T any](as func(any) (T, error), at func(*draft) *T) place {
-	return place{
+// into puts the value that as reads to the slot that at points at.
+func into[T any](as func(any) (T, error), at func(*draft) *T) slot {
+	return slot{
 		set: func(d *draft, _ string, v any) (err error) {
 			t, err := as(v)
 			if err == nil {
@@ -41,8 +41,8 @@ func into[T any](as func(any) (T, error), at func(*draft) *T) place {
 }
 
 // extra keeps what has no place in a Spec, once as has read it.
-func extra[T any](as func(any) (T, error)) place {
-	return place{
+func extra[T any](as func(any) (T, error)) slot {
+	return slot{
 		set: func(d *draft, name string, v any) error {
 			t, err := as(v)
 			if err == nil {
@@ -55,7 +55,7 @@ func extra[T any](as func(any) (T, error)) place {
 }
 
 // by has set read the value.
-func by(set setter) place { return place{set: set, reset: func(_, _ *draft, _ string) {}} }
+func by(set setter) slot { return slot{set: set, reset: func(_, _ *draft, _ string) {}} }
 
 // A draft is an app as its fields give it, before the machine is asked.
 type draft struct {

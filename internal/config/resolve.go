@@ -21,10 +21,11 @@ type resolver struct {
 	where string
 	o     Options
 
-	label    string // the app in messages: "app api", "app 2" without a name
-	draft    draft
-	faults   faults
-	warnings []string
+	entry  entry
+	label  string // the app in messages: "app api", "app 2" without a name
+	draft  draft
+	faults faults
+	notes  faults // what is not wrong, but should be known
 }
 
 func newResolver(c Context, where string, o Options) *resolver {
@@ -38,14 +39,16 @@ func newResolver(c Context, where string, o Options) *resolver {
 
 // fault notes that something is wrong.
 func (r *resolver) fault(kind errs.Kind, hint, format string, args ...any) {
-	r.faults.add(r.where, kind, hint, fmt.Errorf("%s: %w", r.label, fmt.Errorf(format, args...)))
+	r.faults = append(r.faults, fault{
+		where: r.where, app: r.label, entry: r.entry, kind: kind, err: fmt.Errorf(format, args...), hint: hint,
+	})
 }
 
 // invalid is fault for a field that holds what it cannot hold.
 func (r *resolver) invalid(hint string, err error) { r.fault(errs.Invalid, hint, "%w", err) }
 
 func (r *resolver) warn(format string, args ...any) {
-	r.warnings = append(r.warnings, r.label+": "+fmt.Sprintf(format, args...))
+	r.notes = append(r.notes, fault{where: r.where, app: r.label, entry: r.entry, err: fmt.Errorf(format, args...)})
 }
 
 // resolve makes the Spec; it is whole only when there are no faults.

@@ -68,7 +68,7 @@ func unknownRotation(key string) error {
 }
 
 // rotates is the setter of what stands beside log_rotate for one of its fields.
-func rotates(field string) place {
+func rotates(field string) slot {
 	return by(func(d *draft, _ string, v any) error { return d.rotating.read(field, v) })
 }
 

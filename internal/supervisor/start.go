@@ -25,7 +25,14 @@ func (s *Supervisor) Start(ctx context.Context, req api.StartRequest, tell func(
 		return err
 	}
 	for i := range a.steps {
-		s.tellStep(ctx, &a.steps[i], req, a.added[i], tell)
+		step := a.steps[i].Step
+		tell(api.Event{Kind: api.EventStep, Act: api.ActStart, Name: step.Name, IDs: step.IDs, Step: &step})
+	}
+	if req.DryRun {
+		return nil
+	}
+	for i := range a.steps {
+		s.note(ctx, &a.steps[i], req, a.added[i], tell)
 	}
 	failed := s.begin(ctx, a.removals, 0, api.ActDelete, tell)
 	failed = append(failed, s.begin(ctx, a.orders, req.Parallel, api.ActStart, tell)...)
@@ -59,18 +66,16 @@ func (s *Supervisor) admit(ctx context.Context, req api.StartRequest) (admission
 	}
 }
 
-func (s *Supervisor) tellStep(ctx context.Context, step *plan.Step, req api.StartRequest, added []int, tell func(api.Event)) {
-	wire := step.Step
-	tell(api.Event{Kind: api.EventStep, Act: api.ActStart, Name: step.Name, IDs: step.IDs, Step: &wire})
-	if req.DryRun || step.Do == api.StepUnchanged {
+// note logs what is done about one app, and tells what the step did not.
+func (s *Supervisor) note(ctx context.Context, step *plan.Step, req api.StartRequest, added []int, tell func(api.Event)) {
+	if step.Do == api.StepUnchanged {
 		return
 	}
-	ids := slices.Concat(step.IDs, added)
-	s.request(ctx, api.ActStart, "app", step.Name, "do", step.Do, "instances", ids)
+	s.request(ctx, api.ActStart, "app", step.Name, "do", step.Do, "instances", slices.Concat(step.IDs, added))
 	if step.Do == api.StepAdd {
 		tell(api.Event{Kind: api.EventApp, Act: api.ActStart, Name: step.Name, IDs: added, OK: true})
 	}
-	if req.Reload {
+	if req.Reload && (step.Do == api.StepReload || step.Do == api.StepRestart) {
 		s.noteRestarts(step.IDs, req.Parallel, tell)
 	}
 }
