@@ -12,7 +12,7 @@ ROUNDS   ?= 200
 TEND = TEND_HOME=$(DEMO) TEND_DEMO_SERVER=$(DEMO)/server bin/tend
 LINT = go tool -modfile=tools/go.mod
 
-.PHONY: build demo demo-stop test race lint fmt fuzz bench chaos install clean
+.PHONY: build demo demo-stop test race lint fmt schema fuzz bench chaos install clean
 
 build:
 	go build -trimpath -ldflags '-s -w -buildid=' -o bin/ ./cmd/...
@@ -42,6 +42,10 @@ lint:
 
 fmt:
 	$(LINT) gofumpt -w .
+
+# docs/schema.json, from the fields of internal/config.
+schema:
+	go test ./internal/config -run TestSchemaIsUpToDate -update
 
 fuzz:
 	grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' api client internal | sed 's|/[^/]*:func | |' | \

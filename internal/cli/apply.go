@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,7 +58,7 @@ func runApply(ctx context.Context, env *Env, opts applyOptions) error {
 		p := &planView{Steps: []api.Step{}, DryRun: opts.dryRun}
 		err := c.Start(ctx, req, func(ev api.Event) { p.see(env, ev, opts.json) })
 		if opts.json {
-			return errors.Join(env.printPlan(p), err, p.differs())
+			return errors.Join(env.printJSON(p), err, p.differs())
 		}
 		p.print(env)
 		switch {
@@ -184,14 +183,4 @@ func reasons(s api.Step) []string {
 		lines = append(lines, "it does not run")
 	}
 	return lines
-}
-
-// printPlan prints the plan as JSON.
-func (e *Env) printPlan(p *planView) error {
-	text, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the plan: %w", err)
-	}
-	_, err = fmt.Fprintf(e.out, "%s\n", text)
-	return err
 }

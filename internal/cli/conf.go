@@ -6,9 +6,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newConf is get, and with a value set: PM2 has these names too.
+// newConf is get, and with a value set: PM2 has these names too. Beside them it
+// has commands about configuration files; keys of their names are left to get
+// and set.
 func newConf(env *Env) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "conf [key] [value]", Aliases: []string{"config"}, Short: "show what is set for the whole home, or set it",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all := slices.Concat(args, env.rest); len(all) < 2 {
@@ -17,4 +19,6 @@ func newConf(env *Env) *cobra.Command {
 			return env.set(cmd, args)
 		},
 	}
+	cmd.AddCommand(newConfigCheck(env), newConfigShow(env), newConfigSchema(env))
+	return cmd
 }

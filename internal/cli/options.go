@@ -294,6 +294,9 @@ func (e *Env) usage(w io.Writer, cmd *cobra.Command) {
 		if len(cmd.Aliases) > 0 {
 			fmt.Fprintf(w, "%s %s\n", bold("Also:"), strings.Join(cmd.Aliases, ", "))
 		}
+		for _, c := range cmd.Commands() {
+			fmt.Fprintf(w, "  %s %-34s %s\n", cmd.Name(), c.Use, c.Short)
+		}
 		if cmd.Example != "" {
 			fmt.Fprintf(w, "\n%s\n%s\n", bold("Examples:"), cmd.Example)
 		}

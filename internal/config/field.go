@@ -224,6 +224,7 @@ func (d *draft) fill(f Fields, fault func(hint string, err error)) {
 		}
 		known := spellings[key]
 		switch {
+		case key == schemaKey:
 		case known == nil:
 			fault(meant(key), fmt.Errorf("unknown field %q", key))
 		case v == nil: // as if absent

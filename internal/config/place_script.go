@@ -31,7 +31,7 @@ func placeInScript(text []byte, app int, key string) place {
 
 // objectOf are the tokens of an app, from its opening bracket on.
 func objectOf(tokens []token, app int) []token {
-	start := listOf(tokens)
+	start := startOf(tokens)
 	if start < 0 {
 		return nil
 	}
@@ -60,8 +60,8 @@ func objectOf(tokens []token, app int) []token {
 	return nil
 }
 
-// listOf is where the value of "apps" begins, or of the whole; -1: nowhere.
-func listOf(tokens []token) int {
+// startOf is where the value of "apps" begins, or of the whole; -1: nowhere.
+func startOf(tokens []token) int {
 	whole := -1
 	for i, t := range tokens {
 		if i+1 == len(tokens) {

@@ -313,7 +313,9 @@ func asWatch(v any) (watching, error) {
 		return watching{on: on}, nil
 	}
 	paths, err := asTexts(v)
-	if _, isNumber := v.(int64); err != nil || isNumber {
+	_, isText := v.(string)
+	_, isList := v.([]any)
+	if err != nil || !isText && !isList {
 		return watching{}, wants("true, false, a path or a list of paths", v)
 	}
 	return watching{on: len(paths) > 0, paths: paths}, nil

@@ -100,6 +100,37 @@ func flatten(out map[string]string, prefix string, object map[string]any) {
 	}
 }
 
+// Shown are the fields of a Spec as they may be shown, by the name that a
+// change of them would have.
+func Shown(s *api.Spec) map[string]string {
+	out := fields(s)
+	for name, text := range out {
+		if Secret(name, text) {
+			out[name] = hidden(text)
+		}
+	}
+	return out
+}
+
+// Redacted is a Spec without what looks like a secret in it.
+func Redacted(s api.Spec) api.Spec {
+	s.Env = maps.Clone(s.Env)
+	for name, value := range s.Env {
+		if Secret("env."+name, value) {
+			s.Env[name] = hidden(value)
+		}
+	}
+	for _, list := range []*[]string{&s.Args, &s.InterpreterArgs} {
+		if Secret("args", strings.Join(*list, " ")) {
+			*list = []string{Hidden}
+		}
+	}
+	if Secret("script", s.Script) {
+		s.Script = Hidden
+	}
+	return s
+}
+
 // unitless is the name of a field as a file has it: no unit belongs to it.
 func unitless(name string) string {
 	if strings.HasPrefix(name, "env.") {

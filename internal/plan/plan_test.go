@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -315,5 +316,17 @@ func TestSecret(t *testing.T) {
 		if Secret(field, value) {
 			t.Errorf("%s: %s would be hidden", field, value)
 		}
+	}
+}
+
+func TestWhatIsShownHoldsNoSecret(t *testing.T) {
+	s := api.Spec{
+		Name: "a", Script: "run --password hunter2", Args: []string{"--token", "hunter2"},
+		Env: map[string]string{"DB_PASSWORD": "hunter2", "URL": "redis://:hunter2@x", "PORT": "80"},
+	}
+	redacted := Redacted(s)
+	text := fmt.Sprint(show(&redacted), Shown(&s))
+	if strings.Contains(text, "hunter2") || !strings.Contains(text, "80") || s.Env["DB_PASSWORD"] != "hunter2" {
+		t.Errorf("got %s", text)
 	}
 }

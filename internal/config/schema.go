@@ -1,0 +1,130 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+
+	"tend/internal/rotation"
+)
+
+// shape is a JSON Schema of the values that a field takes. It refuses nothing
+// that the field takes; what only a person can see, like a pattern of cron, it
+// lets through.
+type shape map[string]any
+
+func either(shapes ...shape) shape { return shape{"anyOf": shapes} }
+
+func oneOf(values ...any) shape { return shape{"enum": values} }
+
+func ofType(types ...string) shape {
+	if len(types) == 1 {
+		return shape{"type": types[0]}
+	}
+	return shape{"type": types}
+}
+
+func matching(pattern string) shape { return shape{"type": "string", "pattern": pattern} }
+
+func listOf(items shape) shape { return shape{"type": "array", "items": items} }
+
+// The shapes are those of the functions in value.go that read them.
+var ( //nolint:gochecknoglobals // tables, never written
+	textShape     = ofType("string", "number")
+	flagShape     = either(ofType("boolean"), oneOf("true", "false"))
+	textsShape    = either(textShape, listOf(ofType("string", "number", "boolean")))
+	numberShape   = either(shape{"type": "number", "minimum": 0}, matching(numeric))
+	anyNumber     = either(ofType("number"), matching(numeric))
+	durationShape = either(shape{"type": "number", "minimum": 0}, matching(numeric), matching(`^\s*[0-9.]+\s*[a-zA-Z]+\s*$`))
+	codesShape    = either(textShape, listOf(textShape))
+	accountShape  = either(ofType("string"), shape{"type": "integer", "minimum": 0})
+	objectShape   = ofType("object")
+	envShape      = either(objectShape, oneOf(""))
+	watchShape    = either(flagShape, ofType("string"), listOf(ofType("string", "number", "boolean")))
+	filterShape   = either(ofType("boolean"), textsShape)
+	logShape      = either(flagShape, textShape)
+	rotationShape = ofType("string", "number", "boolean")
+)
+
+// numeric matches what may be read as a number.
+const numeric = `^\s*[-+]?[0-9.][0-9.eExXa-fA-F_+-]*\s*$|^\s*[-+]?(?i:inf|infinity|nan)\s*$`
+
+// rotateShape is log_rotate, true, false or an object.
+func rotateShape() shape {
+	properties := map[string]any{"rotateInterval": either(rotationShape, ofType("null"))}
+	for _, field := range rotation.Fields() {
+		properties[field] = either(rotationShape, ofType("null"))
+		properties[camel(field)] = properties[field]
+	}
+	return either(flagShape, shape{"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+// Schema is the JSON Schema of configuration files.
+func Schema() []byte {
+	appRef := shape{"$ref": "#/$defs/app"}
+	apps := either(listOf(appRef), appRef)
+	file := shape{
+		"type": "object",
+		"properties": map[string]any{
+			schemaKey: ofType("string"),
+			"apps":    described(apps, "the apps"),
+			"pm2":     described(apps, "the same as apps, for a package.json"),
+			"include": described(textsShape, "files that hold more apps, as patterns like apps.d/*.json, seen from this file"),
+			"deploy":  described(objectShape, "environments by name; their env lies below that of the apps with --env"),
+			"static":  described(shape{}, "PM2's static servers, which are not started"),
+		},
+	}
+	var several []shape
+	for _, key := range topLevel {
+		several = append(several, shape{"required": []string{key}})
+	}
+	schema := shape{
+		schemaKey:     "https://json-schema.org/draft/2020-12/schema",
+		"title":       "ecosystem file of tend and PM2",
+		"description": "Apps to keep running. Each field may also be written in camelCase.",
+		"if":          ofType("array"),
+		"then":        listOf(appRef),
+		"else": shape{
+			"type": "object",
+			"if":   shape{"anyOf": several},
+			"then": file,
+			"else": appRef,
+		},
+		"$defs": map[string]any{"app": appSchema()},
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(schema); err != nil {
+		panic("config: the schema is made of what JSON holds: " + err.Error())
+	}
+	return out.Bytes()
+}
+
+func described(s shape, text string) shape {
+	s = maps.Clone(s)
+	s["description"] = text
+	return s
+}
+
+// appSchema is that of one app: every spelling of every field.
+func appSchema() shape {
+	properties, meanings := map[string]any{schemaKey: ofType("string")}, meanings()
+	for spelling, f := range spellings {
+		m := meanings[f.name]
+		text := m.text
+		if spelling != f.name {
+			text += " (the same as " + f.name + ")"
+		}
+		properties[spelling] = described(either(m.shape, ofType("null")), text)
+	}
+	return shape{
+		"type":       "object",
+		"properties": properties,
+		"patternProperties": map[string]any{
+			envField.String(): described(either(envShape, ofType("null")), "variables that --env NAME lays over env"),
+		},
+		"additionalProperties": false,
+	}
+}
