@@ -86,7 +86,7 @@ func nest(root *cobra.Command, words []string) []string {
 		return words
 	}
 	cmd, _, err := root.Find(words[:1])
-	if err != nil || !slices.ContainsFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == words[at+1] }) {
+	if err != nil || cmd == root || !slices.ContainsFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == words[at+1] }) {
 		return words
 	}
 	return slices.Concat(words[:1], words[at+1:at+2], words[1:at+1], words[at+2:])

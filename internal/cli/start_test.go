@@ -194,17 +194,19 @@ func TestStandardInput(t *testing.T) {
 
 // TestReloadOfAFile goes over to what the file says, and starts what is missing.
 func TestReloadOfAFile(t *testing.T) {
-	for command, listed := range map[string]bool{"reload": false, "startOrReload": false, "restart": true} {
+	for command, want := range map[string]struct{ reload, list bool }{
+		"reload": {true, false}, "startOrReload": {true, true}, "restart": {false, true},
+	} {
 		env := world(t)
 		write(t, env, "run.sh", "#!/bin/sh\n")
 		write(t, env, "apps.json", `{"apps": [{"name": "tick", "script": "run.sh", "env_prod": {"STAGE": "prod"}}, {"name": "new", "script": "run.sh"}, {"name": "off", "script": "run.sh"}]}`)
 		r := try(t, env, &fakeDaemon{instances: instances()}, command, "apps.json", "--only", "tick,new", "--env", "prod", "-f")
 		starts := started(t, r.requests)
-		if r.code != 0 || len(starts) != 1 || strings.Contains(r.stdout, "│ id") != listed {
-			t.Fatalf("%s: got %+v, want one start, and a list: %v", command, r, listed)
+		if r.code != 0 || len(starts) != 1 || strings.Contains(r.stdout, "│ id") != want.list {
+			t.Fatalf("%s: got %+v, want one start, and a list: %v", command, r, want.list)
 		}
 		req := starts[0]
-		if req.Reload == listed || req.Force != req.Reload || len(req.Apps) != 2 || req.Apps[0].Env["STAGE"] != "prod" {
+		if req.Reload != want.reload || req.Force != req.Reload || len(req.Apps) != 2 || req.Apps[0].Env["STAGE"] != "prod" {
 			t.Errorf("%s: got reload %v, force %v, apps %+v", command, req.Reload, req.Force, req.Apps)
 		}
 		if want := "[tend] Applications new not running, starting...\n"; !strings.HasPrefix(r.stdout, want) {

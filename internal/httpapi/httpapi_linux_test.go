@@ -363,6 +363,7 @@ func TestRoutes(t *testing.T) {
 
 	start := d.events("/v1/apps", api.StartRequest{Apps: []api.Spec{web()}})
 	if diff := cmp.Diff([]api.Event{
+		{Kind: api.EventStep, Act: "start", Name: "web", Step: &api.Step{Do: api.StepAdd, Name: "web", After: 1}},
 		{Kind: api.EventApp, Act: "start", Name: "web", IDs: []int{0}, OK: true},
 		{Kind: api.EventInstance, Act: "start", Name: "web", OK: true},
 		{Kind: api.EventDone, OK: true},

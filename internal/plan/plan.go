@@ -47,11 +47,11 @@ type Step struct {
 func Make(table []Instance, wanted []api.Spec, r Rules) []Step {
 	var steps []Step
 	owned := assign(table, wanted)
+	if r.Prune != "" {
+		steps = leaving(table, slices.Concat(owned...), r.Prune)
+	}
 	if r.Force {
 		owned = make([][]Instance, len(wanted))
-	}
-	if r.Prune != "" {
-		steps = leaving(table, wanted, r.Prune)
 	}
 	for i := range wanted {
 		steps = append(steps, stepFor(&wanted[i], owned[i], r))
@@ -59,15 +59,15 @@ func Make(table []Instance, wanted []api.Spec, r Rules) []Step {
 	return steps
 }
 
-// leaving are the apps that came from file and are not wanted any more.
-func leaving(table []Instance, wanted []api.Spec, file string) []Step {
+// leaving are the apps that came from file and are none of those that stay.
+func leaving(table, stay []Instance, file string) []Step {
 	var steps []Step
 	at := map[string]int{}
 	for _, in := range table {
-		name := in.Spec.Name
-		if in.Spec.File != file || slices.ContainsFunc(wanted, func(s api.Spec) bool { return s.Name == name }) {
+		if in.Spec.File != file || slices.ContainsFunc(stay, func(s Instance) bool { return s.ID == in.ID }) {
 			continue
 		}
+		name := in.Spec.Name
 		i, seen := at[name]
 		if !seen {
 			i = len(steps)
@@ -84,7 +84,7 @@ func leaving(table []Instance, wanted []api.Spec, file string) []Step {
 
 // assign says which instances each wanted app has. A name tells, unless several
 // of the wanted have it: then those that are the same go together, and of the
-// others those that run the same script.
+// others those that run the same script, each as many as it wants.
 func assign(table []Instance, wanted []api.Spec) [][]Instance {
 	often := map[string]int{}
 	for _, w := range wanted {
@@ -94,19 +94,19 @@ func assign(table []Instance, wanted []api.Spec) [][]Instance {
 	taken := map[int]bool{}
 	take := func(fits func(have, want *api.Spec) bool) {
 		for i := range wanted {
+			want := &wanted[i]
 			if len(owned[i]) > 0 {
 				continue
 			}
-			var first *api.Spec
 			for _, in := range table {
-				switch {
-				case taken[in.ID] || in.Spec.Name != wanted[i].Name || !fits(in.Spec, &wanted[i]):
-				case often[in.Spec.Name] > 1 && first != nil && !same(first, in.Spec):
-				default:
-					first = in.Spec
-					taken[in.ID] = true
-					owned[i] = append(owned[i], in)
+				if taken[in.ID] || in.Spec.Name != want.Name || !fits(in.Spec, want) {
+					continue
 				}
+				if often[want.Name] > 1 && (len(owned[i]) == want.Instances || len(owned[i]) > 0 && !same(owned[i][0].Spec, in.Spec)) {
+					continue
+				}
+				taken[in.ID] = true
+				owned[i] = append(owned[i], in)
 			}
 		}
 	}
