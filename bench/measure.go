@@ -52,6 +52,7 @@ func measurements() []measurement {
 		{name: "memory", sizes: func(all []int) []int { return append([]int{0}, large(all)...) }, rounds: 3, of: allManagers, take: takeMemory},
 		{name: "ls", sizes: every, rounds: always, of: allManagers, take: takeList},
 		{name: "cycle", sizes: every, rounds: always, of: allManagers, take: takeCycle},
+		{name: "files", sizes: only(filed), rounds: always, of: tendAlone, take: takeFiles},
 		{name: "kill", sizes: large, rounds: always, of: allManagers, take: takeKill},
 		{name: "gap", sizes: only(1), rounds: always, of: allManagers, take: takeGap},
 		{name: "cpu", sizes: large, rounds: 3, of: allManagers, take: takeCPU},

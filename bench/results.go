@@ -26,6 +26,12 @@ const (
 	daemonKept      quantity = "kept"
 	keeperSurvivors quantity = "alive without keeper"
 	keeperKept      quantity = "kept without keeper"
+
+	yamlTime    quantity = "start YAML"
+	yamlAgain   quantity = "start YAML again"
+	scriptTime  quantity = "start JavaScript"
+	scriptAgain quantity = "start JavaScript again"
+	nodeTime    quantity = "node -e 0"
 )
 
 // quantities are those of any app, in the order of the report.
@@ -33,6 +39,7 @@ func quantities() []quantity {
 	return []quantity{
 		memory, listTime, startTime, restartTime, deleteTime, killTime, restartGap, cpu,
 		daemonSurvivors, daemonKept, keeperSurvivors, keeperKept,
+		yamlTime, yamlAgain, scriptTime, scriptAgain, nodeTime,
 	}
 }
 
@@ -59,6 +66,10 @@ func (q quantity) title(n int) string {
 		return fmt.Sprintf("keeper killed: of %d apps live on", n)
 	case keeperKept:
 		return fmt.Sprintf("keeper killed: of %d apps are in the list as before", n)
+	case yamlTime, scriptTime:
+		return "`" + string(q) + "`, " + apps + " that are new"
+	case yamlAgain, scriptAgain:
+		return "`" + string(q) + "`, " + apps + ", nothing has changed"
 	default:
 		return string(q)
 	}
@@ -150,6 +161,7 @@ func targets() map[row]float64 {
 		{restartTime, 100}: 0.4, {restartTime, 1000}: 4,
 		{deleteTime, 100}:          0.15,
 		{killTime, 1000}:           1.5,
+		{yamlTime, filed}:          0.3,
 		{restartGap, 1}:            0.004,
 		{cpu, 100}:                 0.3,
 		{cpu, 1000}:                1,

@@ -17,7 +17,7 @@ func planned() []api.Event {
 		{Do: api.StepRemove, Name: "gone", IDs: []int{4}, Before: 1},
 		{Do: api.StepAdd, Name: "a", After: 2},
 		{Do: api.StepReload, Name: "b-long", IDs: []int{1}, Before: 1, After: 1, Changes: []api.Change{
-			{Field: "env.PORT", Old: "80", New: "81"}, {Field: "env.TOKEN", Old: "(hidden)", New: "(hidden)"}, {Field: "max_restarts", New: "3"},
+			{Field: "env.PORT", Old: "80", New: "81"}, {Field: "env.TOKEN", Old: "[hidden]", New: "[hidden]"}, {Field: "max_restarts", New: "3"},
 		}},
 		{Do: api.StepUnchanged, Name: "c", Before: 1, After: 1},
 	} {
@@ -29,7 +29,7 @@ func planned() []api.Event {
 const shownPlan = `  - gone    remove
   + a       add        2 instances
   ~ b-long  reload     env.PORT: 80 → 81
-                       env.TOKEN: (hidden) → (hidden)
+                       env.TOKEN: [hidden] → [hidden]
                        max_restarts: (none) → 3
   = c       unchanged
 [tend] Plan: 1 add, 1 reload, 1 remove, 1 unchanged

@@ -18,7 +18,7 @@ func TestConfigCheck(t *testing.T) {
 		"conf check good.json":              {0, "[tend] good.json: nothing is wrong with it\n"},
 		"config check warned.json":          {0, "warned.json:2:2: warning: app a: balance means nothing in fork mode\n"},
 		"config check warned.json --strict": {1, "warned.json:2:2: warning: app a: balance means nothing in fork mode\n"},
-		"config check bad.json": {1, "bad.json:2:2: error: app a: unknown field \"scirpt\"\n    did you mean \"script\"?\n" +
+		"config check bad.json": {1, "bad.json:2:2: error: app a: unknown field \"skript\"\n    did you mean \"script\"?\n" +
 			"bad.json:1:2: error: app a: script is missing\n    name the file to run: \"script\": \"app.js\"\n"},
 		"config check broken.json": {1, "broken.json:1:10: error: "},
 		"config check nosuch.json": {1, ""},
@@ -27,7 +27,7 @@ func TestConfigCheck(t *testing.T) {
 		write(t, env, "run.sh", "#!/bin/sh\n")
 		write(t, env, "good.json", `{"name": "a", "script": "run.sh"}`)
 		write(t, env, "warned.json", "{\"name\": \"a\", \"script\": \"run.sh\",\n \"balance\": \"shared\"}")
-		write(t, env, "bad.json", "[{\"name\": \"a\",\n \"scirpt\": \"run.sh\"}]")
+		write(t, env, "bad.json", "[{\"name\": \"a\",\n \"skript\": \"run.sh\"}]")
 		write(t, env, "broken.json", `{"name": ]`)
 		r := try(t, env, nil, strings.Fields(args)...)
 		if r.code != want.code || !strings.HasPrefix(r.stdout, want.stdout) {
@@ -41,10 +41,10 @@ func TestConfigCheck(t *testing.T) {
 
 func TestConfigCheckAsJSON(t *testing.T) {
 	env := world(t)
-	write(t, env, "bad.yaml", "- name: a\n  scirpt: x\n")
+	write(t, env, "bad.yaml", "- name: a\n  skript: x\n")
 	r := try(t, env, nil, "config", "check", "--json", "bad.yaml")
 	var got []config.Problem
-	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || len(got) != 2 || got[0].Line != 2 || got[0].Field != "scirpt" || r.code != 1 {
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || len(got) != 2 || got[0].Line != 2 || got[0].Field != "skript" || r.code != 1 {
 		t.Errorf("got %v, code %d: %s", err, r.code, r.stdout)
 	}
 }
@@ -56,7 +56,7 @@ func TestConfigShow(t *testing.T) {
 		{"name": "a", "script": "run.sh", "args": "--token=hunter2", "env": {"PORT": 80, "API_KEY": "hunter2"}, "env_production": {"PORT": 81}},
 		{"name": "b", "script": "run.sh"}]}`)
 	r := try(t, env, nil, "config", "show", "apps.json", "--env", "production", "--only", "a")
-	for _, want := range []string{"a\n", "  script                       " + script + "\n", "  env.PORT                     81\n", "  env.API_KEY                  (hidden)\n"} {
+	for _, want := range []string{"a\n", "  script                       " + script + "\n", "  env.PORT                     81\n", "  env.API_KEY                  [hidden]\n"} {
 		if r.code != 0 || !strings.Contains(r.stdout, want) {
 			t.Errorf("got %+v, want %q", r, want)
 		}
@@ -66,7 +66,7 @@ func TestConfigShow(t *testing.T) {
 	}
 	r = try(t, env, nil, "config", "show", "apps.json", "--json")
 	var got []api.Spec
-	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || len(got) != 2 || got[0].Env["API_KEY"] != "(hidden)" || strings.Contains(r.stdout, "hunter2") {
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || len(got) != 2 || got[0].Env["API_KEY"] != "[hidden]" || strings.Contains(r.stdout, "hunter2") {
 		t.Errorf("got %v: %s", err, r.stdout)
 	}
 }

@@ -13,7 +13,17 @@ import (
 // lets through.
 type shape map[string]any
 
-func either(shapes ...shape) shape { return shape{"anyOf": shapes} }
+func either(shapes ...shape) shape {
+	var all []shape
+	for _, s := range shapes {
+		if inner, ok := s["anyOf"].([]shape); ok {
+			all = append(all, inner...)
+		} else {
+			all = append(all, s)
+		}
+	}
+	return shape{"anyOf": all}
+}
 
 func oneOf(values ...any) shape { return shape{"enum": values} }
 
@@ -28,35 +38,18 @@ func matching(pattern string) shape { return shape{"type": "string", "pattern": 
 
 func listOf(items shape) shape { return shape{"type": "array", "items": items} }
 
-// The shapes are those of the functions in value.go that read them.
-var ( //nolint:gochecknoglobals // tables, never written
-	textShape     = ofType("string", "number")
-	flagShape     = either(ofType("boolean"), oneOf("true", "false"))
-	textsShape    = either(textShape, listOf(ofType("string", "number", "boolean")))
-	numberShape   = either(shape{"type": "number", "minimum": 0}, matching(numeric))
-	anyNumber     = either(ofType("number"), matching(numeric))
-	durationShape = either(shape{"type": "number", "minimum": 0}, matching(numeric), matching(`^\s*[0-9.]+\s*[a-zA-Z]+\s*$`))
-	codesShape    = either(textShape, listOf(textShape))
-	accountShape  = either(ofType("string"), shape{"type": "integer", "minimum": 0})
-	objectShape   = ofType("object")
-	envShape      = either(objectShape, oneOf(""))
-	watchShape    = either(flagShape, ofType("string"), listOf(ofType("string", "number", "boolean")))
-	filterShape   = either(ofType("boolean"), textsShape)
-	logShape      = either(flagShape, textShape)
-	rotationShape = ofType("string", "number", "boolean")
-)
-
-// numeric matches what may be read as a number.
-const numeric = `^\s*[-+]?[0-9.][0-9.eExXa-fA-F_+-]*\s*$|^\s*[-+]?(?i:inf|infinity|nan)\s*$`
+// numeric matches what may be read as a number, in the words that every engine
+// of regular expressions knows.
+const numeric = `^\s*[-+]?([0-9.][0-9.eExXpPa-fA-F_+-]*|[iI][nN][fF]([iI][nN][iI][tT][yY])?|[nN][aA][nN])\s*$`
 
 // rotateShape is log_rotate, true, false or an object.
-func rotateShape() shape {
-	properties := map[string]any{"rotateInterval": either(rotationShape, ofType("null"))}
+func rotateShape(flag, value shape) shape {
+	properties := map[string]any{"rotateInterval": either(value, ofType("null"))}
 	for _, field := range rotation.Fields() {
-		properties[field] = either(rotationShape, ofType("null"))
+		properties[field] = either(value, ofType("null"))
 		properties[camel(field)] = properties[field]
 	}
-	return either(flagShape, shape{"type": "object", "properties": properties, "additionalProperties": false})
+	return either(flag, shape{"type": "object", "properties": properties, "additionalProperties": false})
 }
 
 // Schema is the JSON Schema of configuration files.
@@ -69,8 +62,8 @@ func Schema() []byte {
 			schemaKey: ofType("string"),
 			"apps":    described(apps, "the apps"),
 			"pm2":     described(apps, "the same as apps, for a package.json"),
-			"include": described(textsShape, "files that hold more apps, as patterns like apps.d/*.json, seen from this file"),
-			"deploy":  described(objectShape, "environments by name; their env lies below that of the apps with --env"),
+			"include": described(either(ofType("string"), listOf(ofType("string"))), "files that hold more apps, as patterns like apps.d/*.json, seen from this file"),
+			"deploy":  described(ofType("object"), "environments by name; their env lies below that of the apps with --env"),
 			"static":  described(shape{}, "PM2's static servers, which are not started"),
 		},
 	}
@@ -123,7 +116,7 @@ func appSchema() shape {
 		"type":       "object",
 		"properties": properties,
 		"patternProperties": map[string]any{
-			envField.String(): described(either(envShape, ofType("null")), "variables that --env NAME lays over env"),
+			envField.String(): described(either(meanings["env"].shape, ofType("null")), "variables that --env NAME lays over env"),
 		},
 		"additionalProperties": false,
 	}

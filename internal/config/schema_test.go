@@ -143,13 +143,13 @@ func TestSchemaOfDocuments(t *testing.T) {
 		`{"script": "app.js", "$schema": "x", "max_restarts": null}`:                                 true,
 		`{"pm2": {"script": "app.js"}}`:                                                              true,
 		`{"apps": [{"script": "app.js"}], "include": "apps.d/*.json", "deploy": {"production": {}}}`: true,
-		`{"apps": [{"scirpt": "app.js"}]}`:                                                           false,
+		`{"apps": [{"skript": "app.js"}]}`:                                                           false,
 		`{"apps": [{"script": "app.js", "instances": "many"}]}`:                                      false,
 		`{"apps": [{"script": "app.js", "autorestart": "yes"}]}`:                                     false,
 		`{"apps": [{"script": "app.js", "env": ["A=1"]}]}`:                                           false,
-		`{"apps": "app.js"}`:                                                                         false,
-		`{"app": [{"script": "app.js"}]}`:                                                            false,
-		`"app.js"`:                                                                                   false,
+		`{"apps": "app.js"}`:              false,
+		`{"app": [{"script": "app.js"}]}`: false,
+		`"app.js"`:                        false,
 	} {
 		t.Run(doc, func(t *testing.T) {
 			v, err := decodeJSON([]byte(doc))

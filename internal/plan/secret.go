@@ -6,7 +6,7 @@ import (
 )
 
 // Hidden stands in place of what looks like a secret.
-const Hidden = "(hidden)"
+const Hidden = "[hidden]"
 
 // secretName matches names of variables and options that hold secrets, and
 // secretValue texts that hold one: --token=x, or the password of a URL.
