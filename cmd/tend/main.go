@@ -13,6 +13,7 @@ import (
 	"tend/internal/cli"
 	"tend/internal/home"
 	"tend/internal/keeper/launch"
+	"tend/internal/startup"
 )
 
 func main() { os.Exit(run()) }
@@ -55,6 +56,7 @@ func run() int {
 			b, err := launch.Find()
 			return b.Daemon, b.Keeper, err
 		},
+		Machine: startup.ThisMachine(),
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"tend/internal/errs"
 	"tend/internal/home"
+	"tend/internal/startup"
 )
 
 // Env is what a command has of the world.
@@ -38,6 +39,8 @@ type Env struct {
 	Launch func(ctx context.Context) (spawned bool, err error)
 	// Binaries are the absolute paths of tend-daemon and tend-keeper on disk.
 	Binaries func() (daemon, keeper string, err error)
+	// Machine is what is set up to start tend at boot.
+	Machine startup.Machine
 
 	// What belongs to one call of Main.
 	out  *bufio.Writer // Stdout
@@ -146,6 +149,7 @@ func newRoot(env *Env) *cobra.Command {
 		newLogs(env), newFlush(env), newReloadLogs(env),
 		newSave(env), newResurrect(env), newKill(env), newUpdate(env),
 		newSet(env), newMultiset(env), newGet(env), newUnset(env), newConf(env),
+		newStartup(env), newUnstartup(env),
 	)
 	return root
 }
