@@ -85,6 +85,7 @@ var oneImporter = map[string][]string{
 	"github.com/klauspost/compress":       {"internal/logs"},
 	"github.com/fsnotify/fsnotify":        {"internal/watch"},
 	"github.com/bmatcuk/doublestar":       {"internal/app"},
+	"github.com/coreos/go-systemd":        {"internal/daemon"},
 }
 
 // bareGo are the files that may use the go statement: elsewhere a WaitGroup's

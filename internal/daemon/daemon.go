@@ -193,6 +193,8 @@ func (d *daemon) serve(ctx context.Context) error {
 		Supervisor: d.supervisor, Settings: d.settings, Notices: d.notices, Log: d.log, Ping: d.pong, Fresh: d.sampler.fresh,
 		Update:     d.update,
 		Leave:      func(quit bool) { d.leave(ctx, quit, leave) },
+		Restored:   d.tellReady,
+		Stopping:   d.tellStopping,
 		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,
 	})
 	// The connection to the keeper ends last: when it does, the keeper ends
@@ -257,6 +259,7 @@ func (d *daemon) signals(ctx context.Context, leave context.CancelCauseFunc) err
 				}
 			default:
 				d.log.Info("told to end", "signal", sig.String())
+				d.tellStopping()
 				d.supervisor.Shutdown(supervisor.AskedBy(ctx, "the signal "+sig.String()))
 				d.leave(ctx, true, leave)
 			}

@@ -33,6 +33,9 @@ type Options struct {
 	// Update goes over to other binaries; when it returns nil the daemon ends
 	// as soon as the answer is out.
 	Update func(ctx context.Context, req api.UpdateRequest) error
+	// Restored is called when the saved list was restored, also when some of it
+	// could not be; Stopping before every app ends for good.
+	Restored, Stopping func()
 	// Leave ends the daemon, and with quit the keeper.
 	Leave       func(quit bool)
 	ReopenLogs  func() error
@@ -319,10 +322,16 @@ func (s *Server) save(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) resurrect(w http.ResponseWriter, r *http.Request) {
-	stream(w, r, s.opts.Supervisor.Resurrect)
+	stream(w, r, func(ctx context.Context, tell func(api.Event)) error {
+		// Whoever asked may be what the init system watches: it ends when we
+		// have answered.
+		defer s.opts.Restored()
+		return s.opts.Supervisor.Resurrect(ctx, tell)
+	})
 }
 
 func (s *Server) kill(w http.ResponseWriter, r *http.Request) {
+	s.opts.Stopping()
 	stream(w, r, s.opts.Supervisor.Kill)
 	s.opts.Leave(true)
 }

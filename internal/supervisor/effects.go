@@ -130,6 +130,10 @@ func (s *Supervisor) launch(r *store.Record, spec *api.Spec, files app.Files, se
 		l.Preload = s.opts.Preload()
 	}
 	path, argv := app.Argv(spec, l)
+	if spec.Interpreter != "" {
+		path = s.installed(r)
+		argv[0] = path
+	}
 	m := wire.Spawn{
 		Key: r.Key, Path: path, Argv: argv, Dir: spec.Cwd, Tag: t,
 		Slots: slots,

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"tend/api"
@@ -164,30 +161,6 @@ func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
 	in.rec.Life.Restarts = saved.Restarts
 	s.changed(in)
 	return nil, nil
-}
-
-// findInterpreter looks up the interpreter that PM2 saved by its name alone,
-// where PM2 would: in the PATH of the app.
-func findInterpreter(saved *pm2env.Saved) error {
-	name := saved.Spec.Interpreter
-	if name == "" || strings.Contains(name, "/") {
-		return nil
-	}
-	path := saved.Env["PATH"]
-	if path == "" {
-		path = os.Getenv("PATH")
-	}
-	for _, dir := range filepath.SplitList(path) {
-		full := filepath.Join(dir, name)
-		if fi, err := os.Stat(full); err == nil && !fi.IsDir() && fi.Mode()&0o111 != 0 {
-			saved.Spec.Interpreter = full
-			return nil
-		}
-	}
-	return &errs.Error{
-		Op: "restore", On: saved.Spec.Name, Kind: errs.NotFound, Err: fmt.Errorf("its interpreter %s is not in its PATH", name),
-		Hint: "install it, and resurrect again",
-	}
 }
 
 // Kill ends every app and empties the table. The list as it was is kept for a
