@@ -17,6 +17,15 @@ type Pong struct {
 	KeeperExe string `json:"keeper_exe"`
 }
 
+// The kinds of GET /v1/profile?kind=K&ms=N, which answers with a profile of the
+// daemon as pprof reads it: of N milliseconds, or of the memory after so many.
+const (
+	ProfileCPU    = "cpu"
+	ProfileMemory = "mem"
+	// MaxProfile bounds N.
+	MaxProfile = 600_000
+)
+
 // List answers GET /v1/instances; ?detail=1 fills Instance.Detail.
 // ?target=T (repeatable) and ?cwd=DIR choose; see Target.
 type List struct {

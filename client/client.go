@@ -16,7 +16,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"syscall"
+	"time"
 
 	"tend/api"
 )
@@ -129,6 +131,21 @@ func (c *Client) FlushLogs(ctx context.Context, targets []string) error {
 	return c.post(ctx, "logs/flush", struct {
 		Targets []string `json:"targets"`
 	}{targets}, nil)
+}
+
+// Profile is a profile of the daemon, as pprof reads it: see api.ProfileCPU.
+func (c *Client) Profile(ctx context.Context, kind string, during time.Duration) ([]byte, error) {
+	v := url.Values{"kind": {kind}, "ms": {strconv.FormatInt(during.Milliseconds(), 10)}}
+	res, err := c.do(ctx, http.MethodGet, "profile", v, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	if err != nil {
+		return nil, c.lost(ctx, err)
+	}
+	return text, nil
 }
 
 func (c *Client) get(ctx context.Context, path string, v url.Values, into any) error {

@@ -93,6 +93,10 @@ func Main(ctx context.Context, args []string, world *Env) int {
 
 func (e *Env) run(ctx context.Context, args []string) int {
 	root := newRoot(e)
+	args, err := e.asCommand(root, args)
+	if err != nil {
+		return e.code(err)
+	}
 	words, rest := normalise(args, arities(root))
 	e.rest = rest
 	root.SetArgs(nest(root, words))
@@ -149,8 +153,10 @@ func newRoot(env *Env) *cobra.Command {
 		newLogs(env), newFlush(env), newReloadLogs(env),
 		newSave(env), newResurrect(env), newKill(env), newUpdate(env),
 		newSet(env), newMultiset(env), newGet(env), newUnset(env), newConf(env),
-		newStartup(env), newUnstartup(env),
+		newStartup(env), newUnstartup(env), newLogrotate(env), newInit(env), newExamples(env), newReport(env),
+		newProfileCPU(env), newProfileMem(env), newDeepUpdate(env),
 	)
+	root.AddCommand(newAbsent(env)...)
 	return root
 }
 

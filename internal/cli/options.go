@@ -136,7 +136,7 @@ func defineOptions(set *pflag.FlagSet) {
 // apply does what the options mean that every command heeds.
 func (e *Env) apply(set *pflag.FlagSet) error {
 	if on(set, "version") || on(set, "Version") {
-		e.print("%s\n", e.Version)
+		e.print("%s\n", e.shownVersion())
 		return errDone
 	}
 	if on(set, "silent") || e.Getenv("PM2_SILENT") == "true" {

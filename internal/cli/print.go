@@ -58,7 +58,7 @@ func (e *Env) print(format string, args ...any) { fmt.Fprintf(e.out, format, arg
 
 // tag is the name that stands before each line of progress.
 func (e *Env) tag() string {
-	if e.Program == "pm2" {
+	if e.asPM2() {
 		return "[PM2]"
 	}
 	return "[tend]"
@@ -104,7 +104,7 @@ func (e *Env) report(err error) {
 		return
 	}
 	tag := e.Program + ":"
-	if e.Program == "pm2" {
+	if e.asPM2() {
 		tag = "[PM2][ERROR]"
 	}
 	_, _ = io.WriteString(e.Stderr, e.paint(styleRed, tag)+" "+e.inMargin(w.Error())+"\n"+e.help(w)) // there is nobody left to tell

@@ -140,7 +140,7 @@ func (e *Env) service(opts bootOptions) (startup.Service, error) {
 
 func (e *Env) serviceName(system startup.System, username string) string {
 	name := "tend"
-	if e.Program == "pm2" {
+	if e.asPM2() {
 		name = "pm2"
 	}
 	if system != startup.SystemdUser {

@@ -17,7 +17,7 @@ import (
 type Dir string
 
 // Find is the home that the environment asks for: $TEND_HOME, else $PM2_HOME,
-// else ~/.pm2 when the program was called pm2, else ~/.tend, else /etc/.tend
+// else ~/.pm2 (~/.pm2-dev) when the program has a name of PM2's, else ~/.tend, else /etc/.tend
 // where there is no home directory at all (as PM2 does with /etc/.pm2).
 func Find(getenv func(string) string, program string) (Dir, error) {
 	for _, name := range []string{"TEND_HOME", "PM2_HOME"} {
@@ -30,8 +30,11 @@ func Find(getenv func(string) string, program string) (Dir, error) {
 		}
 	}
 	base := ".tend"
-	if filepath.Base(program) == "pm2" {
+	switch filepath.Base(program) {
+	case "pm2", "pm2-runtime", "pm2-docker":
 		base = ".pm2"
+	case "pm2-dev": // it ends with everything that it started
+		base = ".pm2-dev"
 	}
 	user := getenv("HOME")
 	if user == "" {

@@ -91,6 +91,7 @@ func New(opts Options) *Server {
 		{"POST", "/resurrect", owner, s.resurrect},
 		{"POST", "/kill", owner, s.kill},
 		{"POST", "/update", owner, s.update},
+		{"GET", "/profile", owner, s.profile},
 		{"POST", "/logs/reload", owner, s.reloadLogs},
 		{"POST", "/logs/flush", owner, s.flushLogs},
 	} {

@@ -1,0 +1,3 @@
+export default {
+  apps: [{ name: 'app1', script: './app.js' }],
+};
