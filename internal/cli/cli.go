@@ -93,6 +93,9 @@ func Main(ctx context.Context, args []string, world *Env) int {
 
 func (e *Env) run(ctx context.Context, args []string) int {
 	root := newRoot(e)
+	if completes(args) {
+		return e.code(e.runComplete(ctx, root, args))
+	}
 	args, err := e.asCommand(root, args)
 	if err != nil {
 		return e.code(err)
@@ -154,7 +157,7 @@ func newRoot(env *Env) *cobra.Command {
 		newSave(env), newResurrect(env), newKill(env), newUpdate(env),
 		newSet(env), newMultiset(env), newGet(env), newUnset(env), newConf(env),
 		newStartup(env), newUnstartup(env), newLogrotate(env), newInit(env), newExamples(env), newReport(env),
-		newProfileCPU(env), newProfileMem(env), newDeepUpdate(env),
+		newProfileCPU(env), newProfileMem(env), newDeepUpdate(env), newCompletion(env),
 	)
 	root.AddCommand(newAbsent(env)...)
 	return root

@@ -196,9 +196,9 @@ func (s *Service) Install() ([]Effect, error) {
 func (s *Service) enable() []Effect {
 	switch s.System {
 	case Systemd:
-		return runs("systemctl daemon-reload", "systemctl enable "+s.Name+".service")
+		return runs("systemctl enable " + s.Name + ".service") // it reloads the manager too, where one runs
 	case SystemdUser:
-		return runs("systemctl --user daemon-reload", "systemctl --user enable "+s.Name+".service")
+		return runs("systemctl --user enable " + s.Name + ".service")
 	case Upstart:
 		return runs("update-rc.d " + s.Name + " defaults")
 	case SystemV:

@@ -340,7 +340,7 @@ func TestMachine(t *testing.T) {
 	if fi, err := os.Stat(path); err != nil || fi.Mode() != 0o644 || !m.Exists(s.File()) {
 		t.Errorf("got %v, %v", fi, err)
 	}
-	want := [][]string{{"systemctl", "daemon-reload"}, {"systemctl", "enable", "tend-deploy.service"}}
+	want := [][]string{{"systemctl", "enable", "tend-deploy.service"}}
 	if diff := cmp.Diff(ran, slices.Concat(want, want)); diff != "" {
 		t.Errorf("commands (-got +want):\n%s", diff)
 	}
