@@ -121,6 +121,12 @@ func (e *Env) code(err error) int {
 	return codeFailed
 }
 
+// Grammar is every command and option, for the man pages: nothing can be run
+// with it.
+func Grammar(program string) *cobra.Command {
+	return newRoot(&Env{Program: program, out: bufio.NewWriter(io.Discard), Stderr: io.Discard})
+}
+
 // newRoot is the whole grammar.
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{

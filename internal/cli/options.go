@@ -128,9 +128,11 @@ func defineOptions(set *pflag.FlagSet) {
 		if strings.HasPrefix(o.value, "[") {
 			set.Lookup(o.name).NoOptDefVal = given
 		}
+		set.Lookup(o.name).Hidden = o.hidden
 	}
 	// pflag knows only one letter an option.
 	set.BoolP("Version", "V", false, "")
+	set.Lookup("Version").Hidden = true
 }
 
 // apply does what the options mean that every command heeds.

@@ -18,11 +18,11 @@ import (
 const profileTime = 10 * time.Second
 
 func newProfileCPU(env *Env) *cobra.Command {
-	return newProfile(env, api.ProfileCPU, "cpuprofile", "what the daemon spends its time on, for `go tool pprof`", profileTime)
+	return newProfile(env, api.ProfileCPU, "cpuprofile", "what the daemon spends its time on, for go tool pprof", profileTime)
 }
 
 func newProfileMem(env *Env) *cobra.Command {
-	return newProfile(env, api.ProfileMemory, "heapprofile", "what the daemon keeps in memory, for `go tool pprof`", 0)
+	return newProfile(env, api.ProfileMemory, "heapprofile", "what the daemon keeps in memory, for go tool pprof", 0)
 }
 
 func newProfile(env *Env, kind, suffix, short string, usual time.Duration) *cobra.Command {

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"tend/internal/config"
+)
+
+func TestNamesOfPM2(t *testing.T) {
+	root := &cobra.Command{Use: "x"}
+	root.AddCommand(&cobra.Command{Use: "run", Short: "run"}, &cobra.Command{Use: "dev", Short: "dev"})
+	tests := map[string]struct {
+		program, args, want string
+		err                 error
+	}{
+		"tend is itself":           {"tend", "start app.js", "start app.js", nil},
+		"pm2 is itself":            {"pm2", "start app.js", "start app.js", nil},
+		"pm2-runtime":              {"pm2-runtime", "app.js -i 2 -- x", "run app.js -i 2 -- x", nil},
+		"pm2-runtime start":        {"pm2-runtime", "start app.js", "run app.js", nil},
+		"pm2-docker":               {"pm2-docker", "--raw app.js", "run --raw app.js", nil},
+		"pm2-dev":                  {"pm2-dev", "start app.js", "dev app.js", nil},
+		"help of pm2-runtime":      {"pm2-runtime", "--help", "run --help", nil},
+		"pm2-runtime of nothing":   {"pm2-runtime", "", "", errUsage},
+		"pm2-docker start nothing": {"pm2-docker", "start", "", errUsage},
+		"pm2-dev of nothing":       {"pm2-dev", "", "", errDone},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			env := world(t)
+			env.Program, env.out = tt.program, bufio.NewWriter(io.Discard)
+			got, err := env.asCommand(root, strings.Fields(tt.args))
+			if diff := cmp.Diff(strings.Join(got, " "), tt.want); diff != "" || err != tt.err { //nolint:errorlint // these very ones
+				t.Errorf("got %v, %v; want %q, %v", got, err, tt.want, tt.err)
+			}
+		})
+	}
+}
+
+func TestVersionOfPM2(t *testing.T) {
+	for program, want := range map[string]string{"tend": "v1\n", "pm2": "7.0.4\n"} {
+		env := world(t)
+		env.Program = program
+		if r := try(t, env, nil, "--version"); r.stdout != want {
+			t.Errorf("%s: got %q, want %q", program, r.stdout, want)
+		}
+	}
+}
+
+// TestAbsent: commands that are not here say so, take any argument, ask no
+// daemon (world fails where one is launched) and are no part of the help.
+func TestAbsent(t *testing.T) {
+	env := world(t)
+	env.out = bufio.NewWriter(io.Discard)
+	help := try(t, world(t), nil, "--help").stdout
+	for _, cmd := range newAbsent(env) {
+		r := try(t, world(t), nil, cmd.Name(), "x", "--any-option", "--other=1", "--", "y")
+		if lines := strings.Count(r.stderr, "\n"); r.code != 1 || r.stdout != "" || lines < 1 || lines > 2 {
+			t.Errorf("%s: got %+v", cmd.Name(), r)
+		}
+		if strings.Contains(help, "\n  "+cmd.Name()+" ") {
+			t.Errorf("%s is in the help", cmd.Name())
+		}
+	}
+	if r := try(t, world(t), nil, "plus"); !strings.Contains(r.stderr, "leaves it out for good") {
+		t.Errorf("plus: got %+v", r)
+	}
+	if r := try(t, world(t), nil, "deploy"); !strings.Contains(r.stderr, "does not have it yet") {
+		t.Errorf("deploy: got %+v", r)
+	}
+}
+
+func TestInit(t *testing.T) {
+	for _, f := range initFormats {
+		for kind, apps := range map[string]int{"full": 2, "simple": 1} {
+			t.Run(f.name+" "+kind, func(t *testing.T) {
+				env := world(t)
+				env.Environ = append(env.Environ, "PATH="+os.Getenv("PATH"))
+				args := []string{"init", "--format", f.name}
+				if kind == "simple" {
+					args = append(args, "simple")
+				}
+				r := try(t, env, nil, args...)
+				path := filepath.Join(env.Cwd, f.file)
+				if r.code != 0 || r.stdout != "File "+path+" generated\n" {
+					t.Fatalf("got %+v", r)
+				}
+				for _, script := range []string{"server.js", "jobs.js", "app.js"} {
+					write(t, env, script, "")
+				}
+				got, err := config.Load(t.Context(), env.context(), path, config.Options{})
+				got.Warnings = slices.DeleteFunc(got.Warnings, func(w string) bool { return strings.HasSuffix(w, "not acted on yet") })
+				if err != nil || len(got.Warnings) > 0 || len(got.Apps) != apps {
+					t.Errorf("got %d apps, %v, %v; want %d", len(got.Apps), got.Warnings, err, apps)
+				}
+				was, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				if r := try(t, env, nil, args...); r.code != 1 || !strings.Contains(r.stderr, "it is there already\n      --force") {
+					t.Errorf("once more: got %+v", r)
+				}
+				if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
+					t.Errorf("once more: got %q, %v", text, err)
+				}
+				if r := try(t, env, nil, append(args, "--force")...); r.code != 0 {
+					t.Errorf("by force: got %+v", r)
+				}
+				if text, err := os.ReadFile(path); err != nil || string(text) != string(was) {
+					t.Errorf("by force: got %q, %v", text, err)
+				}
+			})
+		}
+	}
+	env := world(t)
+	if r := try(t, env, nil, "ecosystem"); r.code != 0 || !env.exists("ecosystem.config.js") {
+		t.Errorf("got %+v", r)
+	}
+	write(t, env, "package.json", `{"type": "module"}`)
+	if r := try(t, env, nil, "init"); r.code != 0 || !env.exists("ecosystem.config.cjs") {
+		t.Errorf("in a package of modules: got %+v", r)
+	}
+	for args, want := range map[string]string{"init nonsense": "no such template", "init --format xml": "one of js, cjs"} {
+		if r := try(t, world(t), nil, strings.Fields(args)...); r.code != 1 || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: got %+v", args, r)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	env := world(t)
+	if err := os.WriteFile(env.Home.Log(), []byte("the last line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env.Environ = append(env.Environ, "SECRET=hunter2")
+	r := try(t, env, &fakeDaemon{instances: instances()}, "report")
+	for _, want := range []string{
+		"--- tend report ---", "--- Daemon ---", "--- CLI ---", "--- System info ---", "--- tend list ---", "--- Daemon logs ---",
+		"go version           : go", "the last line", "│ 11 │",
+	} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("%q is missing:\n%s", want, r.stdout)
+		}
+	}
+	for line := range strings.Lines(r.stdout) {
+		if strings.HasPrefix(line, "--- ") && len(line) != reportWidth+1 {
+			t.Errorf("%q has %d columns", line, len(line)-1)
+		}
+	}
+	if strings.Contains(r.stdout, "hunter2") || r.code != 0 {
+		t.Errorf("code %d, or a secret is in it:\n%s", r.code, r.stdout)
+	}
+	if r := try(t, world(t), nil, "report", "--json"); r.code != 0 || !strings.Contains(r.stdout, `"none runs in `) {
+		t.Errorf("without a daemon: %+v", r)
+	}
+}
