@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -48,6 +49,17 @@ func TestRequests(t *testing.T) {
 			call:   func(ctx context.Context, c *client.Client) error { _, err := c.Ping(ctx); return err },
 			answer: `{"pid":7}`,
 			want:   "GET /v1/ping ",
+		},
+		"profile": {
+			call: func(ctx context.Context, c *client.Client) error {
+				text, err := c.Profile(ctx, api.ProfileCPU, 2500*time.Millisecond)
+				if string(text) != "a profile\n" {
+					t.Errorf("got %q", text)
+				}
+				return err
+			},
+			answer: "a profile",
+			want:   "GET /v1/profile?kind=cpu&ms=2500 ",
 		},
 		"instances of two targets in detail": {
 			call: func(ctx context.Context, c *client.Client) error {

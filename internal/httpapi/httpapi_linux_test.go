@@ -164,10 +164,11 @@ type daemon struct {
 	notices *fanout.Ring
 	stop    func()
 
-	mu      sync.Mutex
-	left    []bool              // what Leave was called with
-	updates []api.UpdateRequest // and Update
-	refuse  error               // the answer of Update
+	mu       sync.Mutex
+	left     []bool              // what Leave was called with
+	tellings []string            // what the init system was told
+	updates  []api.UpdateRequest // and Update
+	refuse   error               // the answer of Update
 
 	log      book
 	rotation api.Rotation // as last applied
@@ -228,6 +229,8 @@ func serve(t *testing.T, n int) *daemon {
 		Settings:   settings.New(h, log, func(r api.Rotation) { d.rotation = r }),
 		Ping:       func() api.Pong { return api.Pong{Version: "v9", PID: 42} },
 		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,
+		Restored: func() { d.told("restored") },
+		Stopping: func() { d.told("stopping") },
 		Leave: func(quit bool) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -411,6 +414,17 @@ func TestRoutes(t *testing.T) {
 	if events := d.events("/v1/resurrect", struct{}{}); !events[len(events)-1].OK || len(d.list("")) != 3 {
 		t.Errorf("resurrect: %+v", events)
 	}
+	if diff := cmp.Diff([]string{"stopping with 3", "restored with 3"}, d.tellings); diff != "" {
+		t.Errorf("told the init system (-want +got):\n%s", diff)
+	}
+}
+
+// told notes what the init system is told, and how many instances there were.
+func (d *daemon) told(what string) {
+	n := len(d.s.View().Rows)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tellings = append(d.tellings, fmt.Sprintf("%s with %d", what, n))
 }
 
 func TestUpdateLeavesOnlyWhenItWentWell(t *testing.T) {
@@ -476,13 +490,13 @@ func TestBadRequests(t *testing.T) {
 	for path, method := range map[string]string{
 		"/v1/ping": "POST", "/v1/instances": "DELETE", "/v1/events": "POST", "/v1/apps": "GET", "/v1/scale": "GET", "/v1/save": "GET",
 		"/v1/message": "GET", "/v1/trigger": "GET", "/v1/input": "GET",
-		"/v1/resurrect": "GET", "/v1/kill": "GET", "/v1/update": "GET", "/v1/logs/reload": "GET", "/v1/logs/flush": "PUT",
+		"/v1/resurrect": "GET", "/v1/kill": "GET", "/v1/update": "GET", "/v1/profile": "POST", "/v1/logs/reload": "GET", "/v1/logs/flush": "PUT",
 	} {
 		if status, text := d.call(method, path, nil); status != http.StatusMethodNotAllowed {
 			t.Errorf("%s %s: %d %s, want 405", method, path, status, text)
 		}
 	}
-	for _, path := range []string{"/", "/ping", "/v2/ping", "/v1/nothing"} {
+	for _, path := range []string{"/", "/ping", "/v2/ping", "/v1/nothing", "/debug/pprof/", "/v1/debug/pprof/"} {
 		if status, _ := d.call("GET", path, nil); status != http.StatusNotFound {
 			t.Errorf("%s: %d, want 404", path, status)
 		}
