@@ -47,6 +47,7 @@ type Keeper struct {
 	shelf    map[string]int
 	started  *os.Process // the keeper, when it is a child of ours
 	settled  bool        // the keeper holds everything
+	quit     bool        // the keeper was told to
 }
 
 type child struct {
@@ -333,8 +334,13 @@ func (k *Keeper) Ack(seq uint64) { k.tell(wire.KindAck, wire.Seq{Seq: seq}.Appen
 func (k *Keeper) Ready() { k.tell(wire.KindReady, nil) }
 
 // Quit says that the daemon leaves and is not to be started again. The keeper
-// ends after the daemon.
-func (k *Keeper) Quit(ctx context.Context) error { return k.wait(ctx, wire.KindQuit, nil) }
+// ends after the daemon; one that ends before is not replaced any more.
+func (k *Keeper) Quit(ctx context.Context) error {
+	k.mu.Lock()
+	k.quit = true
+	k.mu.Unlock()
+	return k.wait(ctx, wire.KindQuit, nil)
+}
 
 // Upgrade makes the keeper become the binary at the path keeper, and start the
 // one at daemon from now on. Until it returns nothing else may be asked.

@@ -21,6 +21,7 @@ import (
 
 	"tend/internal/fdpass"
 	"tend/internal/keeper/wire"
+	"tend/internal/testkit"
 )
 
 // The real keeper is tested with this package in the package keeper: here a
@@ -480,6 +481,38 @@ func TestRunEndsWhileNoKeeperCanBeStarted(t *testing.T) {
 	f.Ack(1)
 	if err := f.end(); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want %v", err, context.Canceled)
+	}
+}
+
+// TestNoKeeperAfterTheEnd: a keeper that dies while the daemon leaves is not
+// replaced, whether it had answered or not: another would hold the lock of the
+// home for ever.
+func TestNoKeeperAfterTheEnd(t *testing.T) {
+	for name, answered := range map[string]bool{"it had answered": true, "it had not": false} {
+		t.Run(name, func(t *testing.T) {
+			f := running(t)
+			got := make(chan error, 1)
+			go func() { got <- f.Quit(t.Context()) }()
+			frame := f.want(wire.KindQuit)
+			var want error
+			if answered {
+				f.say(wire.Frame{Kind: wire.KindOK, ID: frame.ID})
+			} else {
+				want = ErrLost
+				f.conn.Close()
+			}
+			if err := receive(t, got); !errors.Is(err, want) {
+				t.Errorf("quit: %v, want %v", err, want)
+			}
+			f.conn.Close()
+			testkit.WaitFor(t, soon, "the daemon sees it", func() bool { return !f.Settled() })
+			if err := f.end(); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v, want %v", err, context.Canceled)
+			}
+			if strings.Contains(f.log.String(), "starting another") {
+				t.Errorf("it starts another:\n%s", f.log)
+			}
+		})
 	}
 }
 

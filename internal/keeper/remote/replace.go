@@ -34,6 +34,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if k.leaving() {
+			// Another would outlive us, and hold the lock of the home for nobody.
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		pid, _ := k.PID()
 		k.opts.Log.Warn("the keeper is gone, starting another", "pid", pid, "err", err)
 		if err := k.replace(ctx); err != nil {
@@ -43,6 +48,23 @@ func (k *Keeper) Run(ctx context.Context) error {
 		// heard everything, and must not wait for us to listen.
 		telling.Go(k.tellAll)
 	}
+}
+
+// leaving tells whether the keeper was told to quit. Who still waits for what it
+// was asked then waits in vain.
+func (k *Keeper) leaving() bool {
+	k.mu.Lock()
+	quit, lost := k.quit, k.calls
+	if quit {
+		k.calls = map[uint64]func(wire.Frame, error){}
+	}
+	k.mu.Unlock()
+	if quit {
+		for _, done := range lost {
+			done(wire.Frame{}, ErrLost)
+		}
+	}
+	return quit
 }
 
 // replace starts a new keeper and hands it everything, again and again until
