@@ -162,7 +162,7 @@ func newRoot(env *Env) *cobra.Command {
 		newLogs(env), newFlush(env), newReloadLogs(env),
 		newSave(env), newResurrect(env), newKill(env), newUpdate(env),
 		newSet(env), newMultiset(env), newGet(env), newUnset(env), newConf(env),
-		newStartup(env), newUnstartup(env), newLogrotate(env), newInit(env), newExamples(env), newReport(env),
+		newStartup(env), newUnstartup(env), newLogrotate(env), newInit(env), newCreate(env), newExamples(env), newReport(env),
 		newProfileCPU(env), newProfileMem(env), newDeepUpdate(env), newCompletion(env),
 	)
 	root.AddCommand(newAbsent(env)...)

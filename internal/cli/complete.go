@@ -80,6 +80,7 @@ func (e *Env) defineCompletions(root *cobra.Command) {
 		"get":        inTurn(e.settingKeys), "set": inTurn(e.settingKeys), "unset": inTurn(e.settingKeys), "conf": inTurn(e.settingKeys),
 		"startup": inTurn(listed(startup.Platforms()...)), "unstartup": inTurn(listed(startup.Platforms()...)),
 		"init":       inTurn(listed("simple")),
+		"create":     inTurn(listed("http", "worker", "python"), directories),
 		"completion": inTurn(listed(slices.Concat([]string{"install", "uninstall"}, shells)...)),
 	}
 	root.ValidArgsFunction = nothingMore // commands are cobra's to tell

@@ -165,3 +165,40 @@ func TestReport(t *testing.T) {
 		t.Errorf("without a daemon: %+v", r)
 	}
 }
+
+func TestCreate(t *testing.T) {
+	for _, s := range samples {
+		t.Run(s.name, func(t *testing.T) {
+			env := world(t)
+			env.Environ = append(env.Environ, "PATH="+os.Getenv("PATH"))
+			dir := filepath.Join(env.Cwd, s.name+"-app")
+			r := try(t, env, nil, "create", s.name)
+			if r.code != 0 || !strings.Contains(r.stdout, "cd "+dir+" && tend start ecosystem.") {
+				t.Fatalf("got %+v", r)
+			}
+			found, err := filepath.Glob(filepath.Join(dir, "ecosystem.*"))
+			if err != nil || len(found) != 1 {
+				t.Fatalf("got %v, %v", found, err)
+			}
+			env.Cwd = dir
+			if got, err := config.Load(t.Context(), env.context(), found[0], config.Options{}); err != nil || len(got.Warnings) > 0 || len(got.Apps) != 1 {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			env.Cwd = filepath.Dir(dir)
+			if r := try(t, env, nil, "create", s.name); r.code != 1 || !strings.Contains(r.stderr, "it is there already") {
+				t.Errorf("once more: %+v", r)
+			}
+		})
+	}
+	for answer, want := range map[string]int{"2\n": 0, "python": 0, "": 1, "x\n": 1} {
+		env := world(t)
+		env.Stdin = strings.NewReader(answer)
+		if r := try(t, env, nil, "create"); r.code != want || !strings.Contains(r.stdout, "1  http ") {
+			t.Errorf("%q: got %+v, want code %d", answer, r, want)
+		}
+	}
+	env := world(t)
+	if r := try(t, env, nil, "create", "http", "mine"); r.code != 0 || !env.exists("mine/server.js") {
+		t.Errorf("got %+v", r)
+	}
+}
