@@ -10,26 +10,11 @@ import (
 )
 
 func newKill(env *Env) *cobra.Command {
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use: "kill", Short: "stop every app, and the daemon", Args: nothing,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			// systemd runs what stops a unit also when the process that it watches
-			// has ended by itself (systemd.exec(5), SERVICE_RESULT). That is the
-			// keeper, and the daemon has another one by then: the apps live on.
-			if on(cmd.Flags(), unlessCrashed) && env.Getenv("SERVICE_RESULT") != "success" {
-				env.info("The keeper ended, and nobody asked to stop: the apps run on")
-				return nil
-			}
-			return runKill(cmd.Context(), env)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runKill(cmd.Context(), env) },
 	}
-	cmd.Flags().Bool(unlessCrashed, false, "")
-	cmd.Flags().Lookup(unlessCrashed).Hidden = true
-	return cmd
 }
-
-// unlessCrashed is the option that the units of package startup give.
-const unlessCrashed = "unless-crashed"
 
 func runKill(ctx context.Context, env *Env) error {
 	c, err := env.Connect(ctx, false)
