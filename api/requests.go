@@ -192,7 +192,9 @@ type TriggerRequest struct {
 type InputRequest struct {
 	Targets []string `json:"targets"`
 	Cwd     string   `json:"cwd,omitempty"`
-	Line    string   `json:"line"` // at most MaxLine bytes
+	Line    string   `json:"line"` // at most MaxLine bytes, with its Separator
+	// Separator ends the line in place of a line break.
+	Separator string `json:"separator,omitempty"`
 }
 
 // MaxLine is the longest line to an app's standard input, in bytes: with its

@@ -52,6 +52,13 @@ func run() int {
 			}
 			return launch.Ensure(ctx, dir, b)
 		},
+		Own: func(ctx context.Context, dir home.Dir) error {
+			b, err := launch.Find()
+			if err != nil {
+				return err
+			}
+			return launch.Own(ctx, dir, b)
+		},
 		Binaries: func() (string, string, error) {
 			b, err := launch.Find()
 			return b.Daemon, b.Keeper, err

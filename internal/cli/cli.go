@@ -37,6 +37,8 @@ type Env struct {
 
 	// Launch makes sure that a daemon runs, and tells whether it started one.
 	Launch func(ctx context.Context) (spawned bool, err error)
+	// Own starts a daemon that ends with us; see launch.Own.
+	Own func(ctx context.Context, dir home.Dir) error
 	// Binaries are the absolute paths of tend-daemon and tend-keeper on disk.
 	Binaries func() (daemon, keeper string, err error)
 	// Machine is what is set up to start tend at boot.
@@ -107,6 +109,9 @@ func (e *Env) run(ctx context.Context, args []string) int {
 }
 
 func (e *Env) code(err error) int {
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
+	}
 	switch {
 	case err == nil, errors.Is(err, errDone), errors.Is(err, syscall.EPIPE): // whoever read our output has seen enough
 		return codeOK
@@ -157,7 +162,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.AddCommand(
 		newStart(env), newApply(env), newStop(env), newRestart(env), newReload(env),
 		newStartOrRestart(env), newStartOrReload(env), newDelete(env), newReset(env), newScale(env), newSendSignal(env),
-		newSend(env), newTrigger(env),
+		newSend(env), newTrigger(env), newInspect(env), newAttach(env), newRun(env), newDev(env),
 		newList(env), newJlist(env), newPrettylist(env), newDescribe(env), newEnv(env), newID(env), newPid(env), newPing(env),
 		newLogs(env), newFlush(env), newReloadLogs(env),
 		newSave(env), newResurrect(env), newKill(env), newUpdate(env),

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,10 +32,43 @@ func listing(set *pflag.FlagSet) listOptions {
 }
 
 func runList(ctx context.Context, env *Env, opts listOptions) error {
-	if opts.watch {
-		return invalid("list", "--watch", "`watch "+env.Program+" ls` does it", errors.New("it is not supported yet"))
+	return env.with(ctx, func(c *client.Client) error {
+		if opts.watch {
+			return env.relist(ctx, c, opts)
+		}
+		return env.list(ctx, c, opts)
+	})
+}
+
+// relistEvery is the pace of `list --watch`, as PM2's.
+const relistEvery = 900 * time.Millisecond
+
+const ansiClear = "\x1b[H\x1b[2J\x1b[3J"
+
+// relist prints the list again and again, on a terminal in the same place.
+func (e *Env) relist(ctx context.Context, c *client.Client, opts listOptions) error {
+	again := time.NewTicker(relistEvery)
+	defer again.Stop()
+	for {
+		if e.Width > 0 {
+			e.print(ansiClear)
+		}
+		err := e.list(ctx, c, opts)
+		if err == nil {
+			err = e.out.Flush()
+		}
+		if ctx.Err() != nil {
+			return nil // Ctrl-C is how one leaves
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again.C:
+		}
 	}
-	return env.with(ctx, func(c *client.Client) error { return env.list(ctx, c, opts) })
 }
 
 // list prints the list of everything.

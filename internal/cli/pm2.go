@@ -22,8 +22,8 @@ func (e *Env) shownVersion() string {
 	return e.Version
 }
 
-// foreground are the programs of PM2 that are one command each.
-var foreground = map[string]string{ //nolint:gochecknoglobals // a table, never written
+// programs are those of PM2 that are one command each.
+var programs = map[string]string{ //nolint:gochecknoglobals // a table, never written
 	"pm2-runtime": "run", "pm2-docker": "run", "pm2-dev": "dev",
 }
 
@@ -31,7 +31,7 @@ var foreground = map[string]string{ //nolint:gochecknoglobals // a table, never 
 // of the command that they are. Without any these print their help, and
 // pm2-dev means no failure by it.
 func (e *Env) asCommand(root *cobra.Command, args []string) ([]string, error) {
-	command, ok := foreground[e.Program]
+	command, ok := programs[e.Program]
 	if !ok {
 		return args, nil
 	}

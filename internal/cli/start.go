@@ -42,6 +42,8 @@ type startOptions struct {
 	reload bool
 	// present keeps to the apps of a file that are in the list.
 	present bool
+	// adjust has the last word on an app; it may be nil.
+	adjust func(*api.Spec)
 	// started are the targets that the logs are followed of.
 	started *[]string
 }
@@ -85,16 +87,19 @@ func runStart(ctx context.Context, env *Env, opts startOptions) error {
 		opts.targets = []string{env.defaultFile()}
 	}
 	return env.with(ctx, func(c *client.Client) error {
-		err := env.each(ctx, opts.targets, func(t string) error {
-			if t == "-" || config.IsFile(t) {
-				return env.startFile(ctx, c, t, opts)
-			}
-			return env.startTarget(ctx, c, t, opts)
-		})
-		if err != nil {
+		if err := env.startEach(ctx, c, opts); err != nil {
 			return err
 		}
 		return env.conclude(ctx, c, opts)
+	})
+}
+
+func (e *Env) startEach(ctx context.Context, c *client.Client, opts startOptions) error {
+	return e.each(ctx, opts.targets, func(t string) error {
+		if t == "-" || config.IsFile(t) {
+			return e.startFile(ctx, c, t, opts)
+		}
+		return e.startTarget(ctx, c, t, opts)
 	})
 }
 
@@ -219,6 +224,7 @@ func (e *Env) startScript(ctx context.Context, c *client.Client, script string, 
 	if err != nil {
 		return err
 	}
+	opts.settle(&spec)
 	req := api.StartRequest{Inherited: e.inherited(), Apps: []api.Spec{spec}, Force: opts.force, Parallel: opts.parallel}
 	for _, in := range list {
 		switch {
@@ -247,6 +253,12 @@ func (e *Env) startScript(ctx context.Context, c *client.Client, script string, 
 		e.info("Done.")
 	}
 	return err
+}
+
+func (o startOptions) settle(app *api.Spec) {
+	if o.adjust != nil {
+		o.adjust(app)
+	}
 }
 
 func (e *Env) warnAll(warnings []string) {
@@ -286,6 +298,7 @@ func (e *Env) startFile(ctx context.Context, c *client.Client, file string, opts
 		if opts.watch {
 			*spec = *app.WatchedAgain(spec)
 		}
+		opts.settle(spec)
 		if !there(*spec) {
 			missing = append(missing, spec.Name)
 		}
@@ -326,5 +339,6 @@ func (e *Env) conclude(ctx context.Context, c *client.Client, opts startOptions)
 	if !opts.attach {
 		return nil
 	}
+	e.info("Streaming the logs of %s until Ctrl-C", strings.Join(*opts.started, ", "))
 	return e.logs(ctx, c, logsOptions{targets: *opts.started})
 }

@@ -44,6 +44,9 @@ type Options struct {
 	KeeperFD int    // the inherited end of the connection to the keeper
 	Version  string // of this build
 	Log      *os.File
+	// Owned: somebody runs us in the foreground, reads the console, and has the
+	// apps end with it.
+	Owned bool
 }
 
 // gcPercent keeps the heap small: it is a few megabytes, and collecting it
@@ -80,7 +83,7 @@ func Main(ctx context.Context, args []string, getenv func(string) string, log *o
 	if err != nil {
 		return err
 	}
-	return Run(ctx, Options{Home: h, KeeperFD: *fd, Version: version(), Log: log})
+	return Run(ctx, Options{Home: h, KeeperFD: *fd, Version: version(), Log: log, Owned: getenv(home.OwnedVar) != ""})
 }
 
 // version is the version of this build's module.
@@ -103,7 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("find the daemon's own binary: %w", err)
 	}
-	d := &daemon{opts: o, log: log, exe: exe, started: time.Now()}
+	d := &daemon{opts: o, log: log, exe: exe, started: time.Now(), alone: make(chan struct{})}
 	if err := d.open(); err != nil {
 		return err
 	}
@@ -123,6 +126,7 @@ type daemon struct {
 	exe     string
 	started time.Time
 	adopted int
+	alone   chan struct{} // closed when whoever owns us is gone
 
 	keeper     *remote.Keeper
 	store      *store.Store
@@ -150,7 +154,7 @@ func (d *daemon) open() error {
 	}
 	d.adopted = len(inv.Children)
 	var records []store.Record
-	d.store, records, err = store.Open(h.Journal(), d.log)
+	d.store, records, err = store.Open(d.journal(), d.log)
 	if err != nil {
 		return err
 	}
@@ -160,6 +164,7 @@ func (d *daemon) open() error {
 	}
 	d.scan = sysinfo.NewScanner()
 	d.logs = logs.NewCollector(d.log, d.keeper, d.keeper.Drop)
+	d.openConsole()
 	d.settings = settings.New(h, d.log, d.logs.Defaults)
 	d.settings.Load() // before the first stream is collected
 	d.channels = d.newChannels(inv.Held)
@@ -224,6 +229,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return server.Run(ctx, listener)
 	})
 	g.Go(func() error { return d.signals(ctx, leave) })
+	g.Go(func() error { return d.mourn(ctx, leave) })
 	if err := durable.WriteFile(d.opts.Home.Pid(), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		d.log.Warn("write the daemon's pid file", "err", err)
 		_ = os.Remove(d.opts.Home.Pid()) // the pid of the last one would be worse than none
@@ -274,6 +280,9 @@ const quitLimit = 3 * time.Second
 // file, no keeper.
 func (d *daemon) leave(ctx context.Context, quit bool, leave context.CancelCauseFunc) {
 	if quit {
+		if d.opts.Owned {
+			d.heardOut(ctx)
+		}
 		// The socket first: whoever comes now starts a keeper of his own, and
 		// waits for our lock.
 		_ = os.Remove(d.opts.Home.Socket())

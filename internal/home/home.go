@@ -61,6 +61,24 @@ func (d Dir) Pid() string { return d.path("tend.pid") }
 // Journal is the daemon's own record of its table.
 func (d Dir) Journal() string { return d.path("journal") }
 
+// Owned is the directory of a daemon that runs in the foreground: what is in it
+// is of no use to the next one.
+func (d Dir) Owned() string { return d.path("run") }
+
+// OwnedLock is the file that whoever runs the daemon in the foreground holds
+// locked.
+func (d Dir) OwnedLock() string { return d.path("run/lock") }
+
+// OwnedJournal is the journal of such a daemon.
+func (d Dir) OwnedJournal() string { return d.path("run/journal") }
+
+// Console is the fifo that the output of apps goes through to the foreground.
+func (d Dir) Console() string { return d.path("run/console") }
+
+// OwnedVar is the variable by which a keeper and its daemons know that they are
+// owned: they end with whoever reads the console.
+const OwnedVar = "TEND_OWNED"
+
 // Preload is the script that workers of a Node cluster load before the app.
 func (d Dir) Preload() string { return d.path("preload.cjs") }
 

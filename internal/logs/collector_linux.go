@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/api"
+	"tend/internal/console"
 	"tend/internal/errs"
 )
 
@@ -33,6 +34,7 @@ type Collector struct {
 
 	defaults api.Rotation // of streams that have no Rotation
 
+	screen  *screen // nil: there is none
 	rotator *rotator
 }
 
@@ -201,7 +203,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	if l.pipes, err = newPipes(); err != nil {
 		return fmt.Errorf("collect output: %w", err)
 	}
-	if err := l.begin(); err != nil {
+	if err := errors.Join(l.begin(), l.watchScreen()); err != nil {
 		return fmt.Errorf("collect output: %w", err)
 	}
 	c.mu.Lock()
@@ -236,6 +238,9 @@ func (c *Collector) Run(ctx context.Context) error {
 			l.obey()
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
+			}
+			if l.isScreen(fd) {
+				l.screenReady()
 			}
 			// A stream that was removed meanwhile is not there.
 			if s := l.streams[fd]; s != nil && !s.stalled() {
@@ -315,7 +320,8 @@ type out struct {
 	*file
 	// ahead is how much of the text in hand has been written to what cannot be
 	// cut off again: a terminal, or a fifo.
-	ahead int
+	ahead  int
+	source *console.Source // of the screen; nil: a file
 }
 
 func (l *loop) obey() {
@@ -338,6 +344,7 @@ func (l *loop) add(s Stream, files []*file) {
 	for _, o := range st.outs {
 		l.govern(o.file, s.Rotation, s.Beside)
 	}
+	l.show(st)
 	st.framed = st.framed || st.shaper != nil
 	l.byKey[s.Key] = st
 	if l.pipes == nil {
@@ -389,7 +396,9 @@ func (l *loop) remove(key string) {
 
 // drop lets go of a stream, and of what is kept of it.
 func (l *loop) drop(s *stream) {
-	l.last(s)
+	if err := l.last(s); err != nil {
+		l.c.log.Error("the last line of an app is lost, its file does not work", "stream", s.Key, "err", err)
+	}
 	if s.rest != nil {
 		s.rest.close()
 		l.c.shelf.Drop(s.rest.name)
@@ -461,6 +470,10 @@ func (l *loop) step(s *stream) (n int, ok bool) {
 		l.stall(s)
 		return n, false
 	case errors.Is(err, errNoWriter):
+		if errors.Is(l.last(s), errBusy) { // its last line waits for its turn
+			l.stall(s)
+			return n, false
+		}
 	default:
 		l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
 	}
@@ -486,8 +499,9 @@ func (l *loop) note(f *file, err error) {
 func (l *loop) stall(s *stream) {
 	if !s.stalled() {
 		l.pipes.remove(s.FD)
-		l.stalled = append(l.stalled, s)
 	}
+	// Behind those that wait already, for the room that comes may be for one.
+	l.stalled = append(slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s }), s)
 	s.pause = min(max(2*s.pause, firstPause), longPause)
 	s.retry = time.Now().Add(s.pause)
 }
@@ -509,6 +523,9 @@ func (l *loop) tryStalled(at time.Time) {
 		}
 	}
 }
+
+// tryAll gives a try to all stalled streams.
+func (l *loop) tryAll() { l.tryStalled(time.Now().Add(longPause)) }
 
 // nextTry is when something is to be done though nothing was written: the first
 // of the stalled streams gets its try, or lines that were dropped are told of.
@@ -533,7 +550,7 @@ func (l *loop) reopen() error {
 	for _, f := range l.files {
 		problems = append(problems, f.reopen())
 	}
-	l.tryStalled(time.Now().Add(longPause)) // that is all of them
+	l.tryAll()
 	return errors.Join(problems...)
 }
 
@@ -547,13 +564,16 @@ func (l *loop) truncate(paths []string) error {
 			problems = append(problems, refuse("empty log", path, err))
 		}
 	}
-	l.tryStalled(time.Now().Add(longPause)) // all of them: there may be room again
+	l.tryAll() // there may be room again
 	return errors.Join(problems...)
 }
 
 func (l *loop) close() {
 	for _, f := range l.files {
 		f.close()
+	}
+	if l.c.screen != nil {
+		l.c.screen.close()
 	}
 	for _, s := range l.byKey {
 		if s.rest != nil {

@@ -43,6 +43,12 @@ func (*Collector) Reopen() error { return unsupported() }
 // Truncate is not supported.
 func (*Collector) Truncate([]string) error { return unsupported() }
 
+// Console is not supported.
+func (*Collector) Console(string, func()) error { return unsupported() }
+
+// Empty tells that nothing is collected.
+func (*Collector) Empty() bool { return true }
+
 // Run waits for the end of ctx.
 func (*Collector) Run(ctx context.Context) error {
 	<-ctx.Done()

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/internal/console"
 )
 
 // begin takes over what a collector before us had in hand.
@@ -83,7 +85,7 @@ func (l *loop) put(s *stream, block []byte, parked bool) error {
 	}
 	l.slate.setHalf(0, parked)
 	if s.framed {
-		l.slate.setHalf(s.rest.prepare(tail, mid), parked)
+		l.slate.setHalf(s.rest.prepare(tail, mid, s.rest.seq+console.Frames(len(text))), parked)
 	}
 	if parked {
 		l.slate.setKey(s.Key)
@@ -172,8 +174,10 @@ func (l *loop) write(s *stream, text []byte) error {
 	l.slate.enter(phaseWriting)
 	for i := range s.outs {
 		o := &s.outs[i]
-		n, err := o.write(text[o.ahead:])
-		l.note(o.file, err)
+		n, err := l.send(s, o, text)
+		if !errors.Is(err, errBusy) {
+			l.note(o.file, err)
+		}
 		if err != nil {
 			if !o.plain {
 				o.ahead += n
@@ -252,9 +256,9 @@ func (l *loop) park(s *stream, block []byte) {
 }
 
 // last writes a line that lacks its end: there will be none.
-func (l *loop) last(s *stream) {
+func (l *loop) last(s *stream) error {
 	if len(s.outs) == 0 || s.rest == nil || len(s.rest.parked()) > 0 {
-		return
+		return nil
 	}
 	var text []byte
 	if len(s.rest.tail) > 0 || s.rest.mid {
@@ -264,11 +268,9 @@ func (l *loop) last(s *stream) {
 		text = append(text, s.shaper.note(time.Now())...)
 	}
 	if len(text) == 0 {
-		return
+		return nil
 	}
-	if err := l.say(s, text, nil, false); err != nil {
-		l.c.log.Error("the last line of an app is lost, its file does not work", "stream", s.Key, "err", err)
-	}
+	return l.say(s, text, nil, false)
 }
 
 // say writes what comes out of no block: it is written when it is, and a daemon
@@ -276,7 +278,7 @@ func (l *loop) last(s *stream) {
 func (l *loop) say(s *stream, text, tail []byte, mid bool) error {
 	l.slate.setKey(s.Key)
 	l.slate.setSize(0) // there is no block to be written anew
-	l.slate.setHalf(s.rest.prepare(tail, mid), false)
+	l.slate.setHalf(s.rest.prepare(tail, mid, s.rest.seq+console.Frames(len(text))), false)
 	if err := l.write(s, text); err != nil {
 		l.slate.enter(phaseIdle)
 		return err

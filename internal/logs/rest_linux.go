@@ -14,7 +14,7 @@ import (
 //	0      which half is valid
 //	8      bytes that are parked
 //	4096   first half: the length, then bit 32: the line's beginning is written
-//	       already; at 16 the bytes
+//	       already; at 8 the number of the console's next frame; at 16 the bytes
 //	       second half, likewise
 //	       parked bytes
 type rest struct {
@@ -22,6 +22,7 @@ type rest struct {
 	mem  []byte
 	tail []byte // of the valid half; points into mem
 	mid  bool
+	seq  uint64
 }
 
 const (
@@ -73,18 +74,20 @@ func (r *rest) load() {
 	h := r.half(r.valid())
 	w := atomic.LoadUint64(word(h, 0))
 	r.mid = w&beginsMid != 0
+	r.seq = atomic.LoadUint64(word(h, 8))
 	r.tail = h[16:][:min(w&(beginsMid-1), maxRest)]
 }
 
-// prepare writes a line that lacks its end into the half that is not valid, and
-// tells which it is.
-func (r *rest) prepare(tail []byte, mid bool) int {
+// prepare writes a line that lacks its end, and the number of the next frame,
+// into the half that is not valid, and tells which it is.
+func (r *rest) prepare(tail []byte, mid bool, seq uint64) int {
 	n := 1 - r.valid()
 	h := r.half(n)
 	w := uint64(copy(h[16:], tail)) //nolint:gosec // a length
 	if mid {
 		w |= beginsMid
 	}
+	atomic.StoreUint64(word(h, 8), seq)
 	atomic.StoreUint64(word(h, 0), w)
 	return n
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -200,13 +201,13 @@ func receipt(act string, id int, name string, err error, tell func(api.Event)) [
 // name.
 func (s *Supervisor) Input(ctx context.Context, req api.InputRequest, tell func(api.Event)) error {
 	err := named(req.Targets)
-	if err == nil && len(req.Line) > api.MaxLine {
+	line := []byte(req.Line + cmp.Or(req.Separator, "\n"))
+	if err == nil && len(line) > api.MaxLine+1 {
 		err = fmt.Errorf("the line has %d bytes, and at most %d go through at once", len(req.Line), api.MaxLine)
 	}
 	if err != nil {
 		return &errs.Error{Op: "write input", Kind: errs.Invalid, Err: err}
 	}
-	line := []byte(req.Line + "\n")
 	return s.eachTarget(actInput, req.Targets, req.Cwd, tell, func(_ string, ids []int) (failed []error) {
 		for _, id := range ids {
 			name, err := "", error(nil)

@@ -79,6 +79,23 @@ func Running(ctx context.Context, h home.Dir) (bool, error) {
 // Ensure returns when a daemon serves the home, and tells whether it had to be
 // started. Any number of clients may race: exactly one daemon comes of it.
 func Ensure(ctx context.Context, h home.Dir, b Binaries) (started bool, err error) {
+	return ensure(ctx, h, b, environ(h))
+}
+
+// Own starts a daemon that lives as long as somebody reads the console of its
+// home. Where a daemon is there already that is nobody's.
+func Own(ctx context.Context, h home.Dir, b Binaries) error {
+	started, err := ensure(ctx, h, b, append(environ(h), home.OwnedVar+"=1"))
+	if err == nil && !started {
+		err = &errs.Error{
+			Op: "run in", On: string(h), Kind: errs.Exists, Err: errors.New("a daemon runs there already"),
+			Hint: "`tend start` gives it another app, `tend kill` ends it, and TEND_HOME names another home",
+		}
+	}
+	return err
+}
+
+func ensure(ctx context.Context, h home.Dir, b Binaries, env []string) (started bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
@@ -92,7 +109,7 @@ func Ensure(ctx context.Context, h home.Dir, b Binaries) (started bool, err erro
 		if err != nil {
 			return false, err
 		}
-		answer, err := start(ctx, h, b)
+		answer, err := start(ctx, h, b, env)
 		if err != nil {
 			return false, err
 		}
@@ -109,7 +126,7 @@ func Ensure(ctx context.Context, h home.Dir, b Binaries) (started bool, err erro
 }
 
 // start starts a keeper and returns what it says: "ready" or "busy".
-func start(ctx context.Context, h home.Dir, b Binaries) (string, error) {
+func start(ctx context.Context, h home.Dir, b Binaries, env []string) (string, error) {
 	from := logSize(h)
 	log, err := os.OpenFile(h.Log(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -128,7 +145,7 @@ func start(ctx context.Context, h home.Dir, b Binaries) (string, error) {
 	p, err := os.StartProcess(b.Keeper,
 		[]string{"tend-keeper", "run", "--home=" + string(h), "--daemon=" + b.Daemon, "--ready-fd=3"},
 		&os.ProcAttr{
-			Dir: "/", Env: environ(h), Files: []*os.File{nil, log, log, w}, Sys: &syscall.SysProcAttr{Setsid: true},
+			Dir: "/", Env: env, Files: []*os.File{nil, log, log, w}, Sys: &syscall.SysProcAttr{Setsid: true},
 		})
 	_ = w.Close()
 	if err != nil {
@@ -177,7 +194,7 @@ func environ(h home.Dir) []string {
 	var env []string
 	for _, e := range os.Environ() {
 		switch name, _, _ := strings.Cut(e, "="); name {
-		case "TEND_HOME", "GOGC":
+		case "TEND_HOME", "GOGC", home.OwnedVar:
 		case "unique_id": // of the app that called us: its stop must not find the manager among its processes
 		default:
 			env = append(env, e)

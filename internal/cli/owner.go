@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"tend/api"
+	"tend/client"
+	"tend/internal/console"
+	"tend/internal/errs"
+)
+
+// owner runs a daemon in the foreground. The daemon lives for it: its output is
+// printed here, and whichever of the two ends, everything ends.
+type owner struct {
+	env    *Env
+	c      *client.Client
+	lock   *os.File
+	fifo   *os.File
+	screen *screen
+	wg     sync.WaitGroup
+	life   context.Context //nolint:containedctx // of what runs beside, until the end
+	over   context.CancelFunc
+}
+
+// own starts a daemon that belongs to us, whose lines go to a screen.
+func (e *Env) own(ctx context.Context, opts screenOptions) (*owner, error) {
+	o := &owner{env: e, c: client.New(e.Home.Socket())}
+	o.life, o.over = context.WithCancel(context.WithoutCancel(ctx))
+	err := o.begin(ctx)
+	if err != nil {
+		o.close()
+		return nil, err
+	}
+	o.screen = e.newScreen(opts, o.fifo)
+	o.wg.Go(o.screen.run)
+	return o, nil
+}
+
+func (o *owner) begin(ctx context.Context) error {
+	h := o.env.Home
+	if err := h.Make(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(h.Owned(), 0o700); err != nil {
+		return o.refuse("create", h.Owned(), err)
+	}
+	if err := o.claim(); err != nil {
+		return err
+	}
+	if err := o.clear(); err != nil {
+		return o.refuse("empty", h.Owned(), err)
+	}
+	var err error
+	if o.fifo, err = console.Make(h.Console()); err != nil {
+		return o.refuse("make", h.Console(), err)
+	}
+	return o.env.Own(ctx, h)
+}
+
+func (*owner) refuse(op, path string, err error) error {
+	kind := errs.Internal
+	if errors.Is(err, fs.ErrPermission) {
+		kind = errs.Denied
+	}
+	return &errs.Error{Op: op, On: path, Kind: kind, Err: err, Hint: "set TEND_HOME to a directory that you may write to"}
+}
+
+// claim makes us the only one who runs this home in the foreground.
+func (o *owner) claim() error {
+	path := o.env.Home.OwnedLock()
+	var err error
+	if o.lock, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return o.refuse("open", path, err)
+	}
+	if err := syscall.Flock(int(o.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return &errs.Error{
+			Op: "run in", On: string(o.env.Home), Kind: errs.Exists, Err: errors.New("somebody runs it in the foreground already"),
+			Hint: "`tend start` gives that daemon another app; TEND_HOME names another home",
+		}
+	}
+	return nil
+}
+
+// clear removes what an owner before us left.
+func (o *owner) clear() error {
+	left, err := os.ReadDir(o.env.Home.Owned())
+	for _, f := range left {
+		if path := filepath.Join(o.env.Home.Owned(), f.Name()); path != o.env.Home.OwnedLock() {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return err
+}
+
+// endLimit is how long the daemon and its keeper may take to leave once every
+// app is gone.
+const endLimit = 5 * time.Second
+
+// end ends every app, the last first, each within its kill_timeout, and then the
+// daemon. Once hurry is closed they are killed.
+func (o *owner) end(ctx context.Context, hurry <-chan struct{}) error {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { o.hasten(ctx, hurry, done) })
+	err := o.endApps(ctx)
+	if killed := o.c.Kill(ctx, nil); killed != nil && !errors.Is(killed, client.ErrBroken) && !errors.Is(killed, client.ErrAbsent) {
+		err = errors.Join(err, killed)
+	}
+	close(done)
+	wg.Wait()
+	o.gone(ctx, endLimit)
+	o.screen.drain()
+	o.close()
+	return errors.Join(err, o.screen.err())
+}
+
+// hurryPause is the pace of killing what comes up while everything ends.
+const hurryPause = 100 * time.Millisecond
+
+// hasten kills every app once hurry is closed, until done is.
+func (o *owner) hasten(ctx context.Context, hurry, done <-chan struct{}) {
+	select {
+	case <-hurry:
+	case <-done:
+		return
+	}
+	for {
+		_ = o.c.Act(ctx, api.ActRequest{Act: api.ActSignal, Targets: []string{"all"}, Signal: "SIGKILL"}, nil) // who has ended is no matter
+		select {
+		case <-time.After(hurryPause):
+		case <-done:
+			return
+		}
+	}
+}
+
+// endApps deletes app by app, what was started last first.
+func (o *owner) endApps(ctx context.Context) error {
+	list, err := o.c.Instances(ctx, client.Query{})
+	if err != nil {
+		return nil //nolint:nilerr // the daemon is gone, and the apps with it
+	}
+	for len(list) > 0 {
+		name := list[len(list)-1].Name
+		var ids []string
+		list = slices.DeleteFunc(list, func(in api.Instance) bool {
+			if in.Name == name {
+				ids = append(ids, strconv.Itoa(in.ID))
+			}
+			return in.Name == name
+		})
+		req := api.ActRequest{Act: api.ActDelete, Targets: ids}
+		if failed := o.c.Act(ctx, req, nil); failed != nil && errs.KindOf(failed) != errs.NotFound {
+			err = errors.Join(err, failed)
+		}
+	}
+	return err
+}
+
+// gonePause is the pace of looking whether daemon and keeper have left: nobody
+// tells us when both have.
+const gonePause = 2 * time.Millisecond
+
+// gone waits until neither daemon nor keeper is there, and tells whether that
+// came to be.
+func (o *owner) gone(ctx context.Context, limit time.Duration) bool {
+	for end := time.Now().Add(limit); ; {
+		if o.unheld() {
+			return true
+		}
+		if !time.Now().Before(end) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(gonePause):
+		}
+	}
+}
+
+// unheld tells whether nobody holds the lock of the home: daemon and keeper
+// share it, so that both have ended then.
+func (o *owner) unheld() bool {
+	f, err := os.Open(o.env.Home.Lock())
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	defer f.Close()
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}
+
+// close lets go of everything. An output that does not move is left behind: it
+// ends with the program.
+func (o *owner) close() {
+	o.over()
+	if o.fifo != nil {
+		_ = o.fifo.Close() // nothing more is in it
+		_ = o.clear()      // the next one does it otherwise
+	}
+	if o.screen == nil || o.screen.over() {
+		o.wg.Wait()
+	}
+	if o.lock != nil {
+		_ = o.lock.Close()
+	}
+	o.c.Close()
+}

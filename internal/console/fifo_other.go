@@ -1,0 +1,7 @@
+//go:build !linux
+
+package console
+
+import "os"
+
+func widen(*os.File) {}
