@@ -115,17 +115,13 @@ func runDev(ctx context.Context, env *Env, opts devOptions) error {
 
 // develop starts the apps and waits until somebody has worked enough.
 func (o *owner) develop(ctx context.Context, f *front, opts devOptions) error {
-	err := o.env.startEach(ctx, o.c, opts.start)
-	switch {
-	case ctx.Err() != nil, err != nil && !mayRecover(err):
+	if err := o.start(ctx, opts.start); err != nil {
 		return err
-	case err != nil:
-		o.env.report(err)
 	}
 	f.serve(o)
 	o.env.heading(opts)
 	began := time.Now()
-	_, err = o.watch(ctx, opts.autoExit, func(n api.Notice, event string) {
+	_, err := o.watch(ctx, opts.autoExit, func(n api.Notice, event string) {
 		if event == "online" && n.At > began.UnixMilli() {
 			o.env.print("[rundev] App %s restarted\n", n.Name)
 			_ = o.env.out.Flush() // as for any line of progress

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"tend/api"
+	"tend/internal/app"
 )
 
 // front is what the signals to a program in the foreground mean: the first that
@@ -40,25 +41,40 @@ func foreground(ctx context.Context) (*front, context.Context) {
 
 func (f *front) listen(ctx context.Context) {
 	var o *owner
-	told := 0
-	for sig := range f.sigs {
+	var early []os.Signal // before there was an app
+	for told := 0; ; {
 		select {
 		case o = <-f.ready:
-		default:
-		}
-		switch {
-		case sig == syscall.SIGPIPE:
-		case ends(sig):
-			f.end()
-			if told++; told == 2 {
-				f.code = exitCode(128 + int(sig.(syscall.Signal))) // always one on unix
-				close(f.hurry)
+			for _, sig := range early {
+				o.pass(ctx, sig)
 			}
-		case o != nil:
-			name := map[os.Signal]string{syscall.SIGHUP: "SIGHUP", syscall.SIGUSR1: "SIGUSR1", syscall.SIGUSR2: "SIGUSR2"}[sig]
-			_ = o.c.Act(ctx, api.ActRequest{Act: api.ActSignal, Targets: []string{"all"}, Signal: name}, nil) // for who runs
+		case sig, more := <-f.sigs:
+			switch {
+			case !more:
+				return
+			case sig == syscall.SIGPIPE:
+			case !ends(sig) && o == nil:
+				early = append(early[:min(len(early), mostEarly)], sig)
+			case !ends(sig):
+				o.pass(ctx, sig)
+			default:
+				f.end()
+				if told++; told == 2 {
+					f.code = exitCode(128 + int(sig.(syscall.Signal))) // always one on unix
+					close(f.hurry)
+				}
+			}
 		}
 	}
+}
+
+// mostEarly is how many signals are kept for apps that are being started.
+const mostEarly = 8
+
+// pass gives a signal to every app.
+func (o *owner) pass(ctx context.Context, sig os.Signal) {
+	name := app.SignalName(sig.(syscall.Signal))                                                                     // always one on unix
+	_ = o.c.Act(ctx, api.ActRequest{Act: api.ActSignal, Targets: []string{"all"}, Signal: name}, func(api.Event) {}) // who does not run needs none
 }
 
 // ends tells whether a signal ends us. The end of a terminal does; the first

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tend/api"
+	"tend/client"
 	"tend/internal/errs"
 )
 
@@ -135,12 +136,8 @@ func (o *owner) carry(ctx context.Context, f *front, opts runOptions) error {
 	if !wait(ctx, opts.delay) {
 		return nil
 	}
-	err := o.env.startEach(ctx, o.c, opts.start)
-	switch {
-	case ctx.Err() != nil, err != nil && !mayRecover(err):
+	if err := o.start(ctx, opts.start); err != nil {
 		return err
-	case err != nil:
-		o.env.report(err)
 	}
 	f.serve(o)
 	o.wg.Go(func() { reap(o.life) })
@@ -157,9 +154,25 @@ func (o *owner) carry(ctx context.Context, f *front, opts runOptions) error {
 	return code
 }
 
-// mayRecover tells whether a start failed in a way that the daemon knows what to
-// do about: the app was started and has ended.
-func mayRecover(err error) bool { return errs.KindOf(err) == errs.Crashed }
+// start starts the apps. That one has ended, or a daemon died in the middle of
+// it, is told of, and no reason to end: there is a policy for that.
+func (o *owner) start(ctx context.Context, opts startOptions) error {
+	err := o.env.startEach(ctx, o.c, opts)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, client.ErrBroken):
+		if list, listed := o.c.Instances(ctx, client.Query{}); listed != nil || len(list) == 0 {
+			return err
+		}
+	case err != nil && errs.KindOf(err) != errs.Crashed:
+		return err
+	}
+	if err != nil {
+		o.env.report(err)
+	}
+	return nil
+}
 
 // wait waits for a time, and tells whether ctx let it.
 func wait(ctx context.Context, d time.Duration) bool {

@@ -141,4 +141,3 @@ func (c *Collector) Empty() bool {
 	defer c.mu.Unlock()
 	return len(c.keys) == 0
 }
-

@@ -1,0 +1,627 @@
+// Package foreground runs tend run as people do, in a terminal's place and as
+// the first process of a PID namespace.
+package foreground
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tend/api"
+	"tend/client"
+	"tend/internal/home"
+	"tend/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+const soon = 20 * time.Second
+
+// run is a tend that runs in the foreground.
+type run struct {
+	t      *testing.T
+	home   home.Dir
+	dir    string
+	c      *client.Client
+	cmd    *exec.Cmd
+	stdout buffer
+	stderr buffer
+	ended  chan struct{}
+}
+
+// buffer may be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// newRun is a run with a home of its own, whose processes end with the test.
+func newRun(t *testing.T) *run {
+	t.Helper()
+	r := &run{t: t, home: home.Dir(testkit.Home(t)), dir: t.TempDir(), ended: make(chan struct{})}
+	r.c = client.New(r.home.Socket())
+	t.Cleanup(r.c.Close)
+	return r
+}
+
+// start runs tend with these arguments, behind the words of prefix.
+func (r *run) start(prefix []string, args ...string) *run {
+	r.t.Helper()
+	tend, _ := testkit.Build(r.t)
+	argv := slices.Concat(prefix, []string{tend}, args)
+	r.cmd = exec.Command(argv[0], argv[1:]...)
+	r.cmd.Dir = r.dir
+	r.cmd.Env = append(os.Environ(), "TEND_HOME="+string(r.home), "NO_COLOR=1", "HOME="+r.dir)
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	testkit.KillAtEnd(r.t, r.cmd.Process.Pid)
+	go func() {
+		_ = r.cmd.Wait()
+		close(r.ended)
+	}()
+	return r
+}
+
+// code waits for the end and gives the exit code.
+func (r *run) code() int {
+	r.t.Helper()
+	select {
+	case <-r.ended:
+		return r.cmd.ProcessState.ExitCode()
+	case <-time.After(soon):
+		log, _ := os.ReadFile(r.home.Log())
+		r.t.Fatalf("it does not end\nstdout:\n%s\nstderr:\n%s\nlog:\n%s", tail(r.stdout.String()), tail(r.stderr.String()), tail(string(log)))
+		return -1
+	}
+}
+
+func tail(text string) string { return text[max(0, len(text)-4000):] }
+
+// file writes an ecosystem.
+func (r *run) file(apps ...map[string]any) string {
+	r.t.Helper()
+	text, err := json.Marshal(map[string]any{"apps": apps})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	path := filepath.Join(r.dir, "apps.json")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
+}
+
+// sh is an app that is a line of sh.
+func sh(name, line string, more ...any) map[string]any {
+	app := map[string]any{"name": name, "script": "/bin/sh", "interpreter": "none", "args": []string{"-c", line}}
+	for i := 0; i < len(more); i += 2 {
+		app[more[i].(string)] = more[i+1]
+	}
+	return app
+}
+
+func (r *run) waitFor(text string) {
+	r.t.Helper()
+	testkit.WaitFor(r.t, soon, fmt.Sprintf("%q in the output", text), func() bool { return strings.Contains(r.stdout.String(), text) })
+}
+
+func (r *run) signal(sig syscall.Signal) {
+	r.t.Helper()
+	if err := r.cmd.Process.Signal(sig); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *run) ping() api.Pong {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	p, err := r.c.Ping(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p
+}
+
+// living are the processes that have this in their environment.
+func living(t *testing.T, variable string) (found []string) {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		environ, err := os.ReadFile(path) // that of a process that has ended is empty
+		if err == nil && strings.Contains(string(environ), variable) {
+			name, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			found = append(found, filepath.Base(filepath.Dir(path))+" "+strings.ReplaceAll(string(name), "\x00", " "))
+		}
+	}
+	return found
+}
+
+// nobody waits until nothing of a run is there any more.
+func (r *run) nobody() {
+	r.t.Helper()
+	testkit.WaitFor(r.t, soon, "nothing is left", func() bool { return len(living(r.t, "TEND_HOME="+string(r.home))) == 0 })
+}
+
+func TestExitCodes(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		apps []map[string]any
+		code int
+	}{
+		"that of the app":                      {apps: []map[string]any{sh("a", "exit 7", "autorestart", false)}, code: 7},
+		"0 when it is content":                 {apps: []map[string]any{sh("a", "exit 0", "autorestart", false)}},
+		"a signal, as a shell has it":          {apps: []map[string]any{sh("a", "kill -9 $$", "autorestart", false)}, code: 137},
+		"the first that failed":                {apps: []map[string]any{sh("a", "exit 0", "autorestart", false), sh("b", "exit 5", "autorestart", false)}, code: 5},
+		"what is given up":                     {apps: []map[string]any{sh("a", "exit 4", "max_restarts", 2)}, code: 4},
+		"what is given up although it smiles":  {apps: []map[string]any{sh("a", "exit 0", "max_restarts", 2)}, code: 2},
+		"without restarts":                     {args: []string{"--no-autorestart"}, apps: []map[string]any{sh("a", "exit 3")}, code: 3},
+		"a program that is none":               {apps: []map[string]any{{"name": "a", "script": "/etc/passwd", "interpreter": "none"}}, code: 1},
+		"a script that is missing":             {apps: []map[string]any{{"name": "a", "script": "nosuch.sh"}}, code: 1},
+		"no daemon is left to ask for the web": {args: []string{"--web"}, apps: []map[string]any{sh("a", "exit 0")}, code: 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRun(t)
+			r.start(nil, slices.Concat([]string{"run", "start", r.file(tt.apps...)}, tt.args)...)
+			if got := r.code(); got != tt.code {
+				t.Errorf("got code %d, want %d\n%s", got, tt.code, r.stderr.String())
+			}
+			r.nobody()
+		})
+	}
+}
+
+func TestLinesAreOurs(t *testing.T) {
+	const apps = `echo one; echo two >&2; printf three; exit 0`
+	tests := map[string]struct {
+		option         string
+		stdout, stderr []string // sorted
+	}{
+		"as they are": {"--raw", []string{"one", "three"}, []string{"two"}},
+		"with names":  {"--formatted", []string{"0|a | one", "0|a | three", "0|a | two"}, nil},
+		"as keys": {"--format", []string{
+			"app=a id=0 type=error message=two", "app=a id=0 type=out message=one", "app=a id=0 type=out message=three",
+		}, nil},
+		"as JSON": {"--json", []string{
+			`{"message":"one","type":"out","process_id":0,"app_name":"a"}`,
+			`{"message":"three","type":"out","process_id":0,"app_name":"a"}`,
+			`{"message":"two","type":"err","process_id":0,"app_name":"a"}`,
+		}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRun(t)
+			r.start(nil, "run", tt.option, r.file(sh("a", apps, "autorestart", false)))
+			if code := r.code(); code != 0 {
+				t.Fatalf("code %d\n%s", code, r.stderr.String())
+			}
+			var got, faults []string
+			for line := range strings.Lines(r.stdout.String()) {
+				line = strings.TrimSpace(line)
+				if before, after, ok := strings.Cut(line, " app="); ok && strings.HasPrefix(before, "timestamp=") {
+					line = "app=" + after
+				}
+				if tt.option == "--json" {
+					var v struct {
+						Message   *string `json:"message"`
+						Timestamp string  `json:"timestamp"`
+						Type      string  `json:"type"`
+						ID        int     `json:"process_id"`
+						App       string  `json:"app_name"`
+					}
+					if err := json.Unmarshal([]byte(line), &v); err != nil || v.Timestamp == "" {
+						t.Fatalf("%q: %v", line, err)
+					}
+					if v.Type == "process_event" {
+						continue
+					}
+					line = fmt.Sprintf(`{"message":%q,"type":%q,"process_id":%d,"app_name":%q}`, *v.Message, v.Type, v.ID, v.App)
+				}
+				got = append(got, line)
+			}
+			for line := range strings.Lines(r.stderr.String()) {
+				if !strings.HasPrefix(line, "[tend]") {
+					faults = append(faults, strings.TrimSpace(line))
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, tt.stdout) || !slices.Equal(faults, tt.stderr) {
+				t.Errorf("got %q and %q, want %q and %q", got, faults, tt.stdout, tt.stderr)
+			}
+		})
+	}
+}
+
+// TestTheLastLinesAreThere: an app that writes much and ends loses nothing.
+func TestTheLastLinesAreThere(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "seq 1 300000", "autorestart", false)))
+	if code := r.code(); code != 0 {
+		t.Fatalf("code %d\n%s", code, r.stderr.String())
+	}
+	inOrder(t, r.stdout.String(), 300_000)
+}
+
+// inOrder checks that text is the numbers from 1 on, a line each; at least 1 is
+// no count.
+func inOrder(t *testing.T, text string, count int) {
+	t.Helper()
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		if line != strconv.Itoa(n)+"\n" {
+			t.Fatalf("line %d is %q", n, line)
+		}
+	}
+	if count > 0 && n != count {
+		t.Errorf("got %d lines, want %d", n, count)
+	}
+}
+
+// TestDeathsOfTheDaemon: whoever is killed, each line comes once.
+func TestDeathsOfTheDaemon(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "trap 'exit 0' INT TERM; i=0; while :; do i=$((i+1)); echo $i; done")))
+	r.waitFor("\n100\n")
+	for round := range 20 {
+		was := r.ping()
+		victim := was.PID
+		if round%5 == 4 {
+			victim = was.Keeper
+		}
+		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		testkit.WaitFor(t, soon, "another has taken over", func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), soon)
+			defer cancel()
+			now, err := r.c.Ping(ctx)
+			return err == nil && now.PID != 0 && now.Keeper != 0 && (now.PID != was.PID || now.Keeper != was.Keeper)
+		})
+		length := len(r.stdout.String())
+		testkit.WaitFor(t, soon, "lines go on", func() bool { return len(r.stdout.String()) > length })
+	}
+	r.signal(syscall.SIGTERM)
+	if code := r.code(); code != 0 {
+		t.Errorf("code %d\n%s", code, r.stderr.String())
+	}
+	inOrder(t, r.stdout.String(), 0)
+	r.nobody()
+}
+
+// TestASlowReader makes the app slow, and nothing grows.
+func TestASlowReader(t *testing.T) {
+	r := newRun(t)
+	tend, _ := testkit.Build(t)
+	r.cmd = exec.Command(tend, "run", r.file(sh("a", "seq 1 2000000; echo done >&2", "autorestart", false)))
+	r.cmd.Dir = r.dir
+	r.cmd.Env = append(os.Environ(), "TEND_HOME="+string(r.home))
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.cmd.Stderr = &r.stderr
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.KillAtEnd(t, r.cmd.Process.Pid)
+	in := bufio.NewReader(out)
+	if _, err := in.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody reads: the app comes to rest with most of its lines unwritten.
+	testkit.WaitFor(t, soon, "the app waits", func() bool {
+		was := written(t, r)
+		time.Sleep(100 * time.Millisecond)
+		return was > 0 && written(t, r) == was
+	})
+	if strings.Contains(r.stderr.String(), "done") {
+		t.Error("the app could write everything although nobody reads")
+	}
+	if kib := resident(t, r.cmd.Process.Pid); kib > 64<<10 {
+		t.Errorf("tend run takes %d KiB", kib)
+	}
+	rest, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, r.stderr.String())
+	}
+	inOrder(t, "1\n"+string(rest), 2_000_000)
+}
+
+// written is how much the app has written.
+func written(t *testing.T, r *run) int {
+	t.Helper()
+	list, err := r.c.Instances(t.Context(), client.Query{})
+	if err != nil || len(list) == 0 || list[0].PID == 0 {
+		return 0
+	}
+	// sh's child is seq.
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", list[0].PID))
+	pid := strings.TrimSpace(string(children))
+	text, _ := os.ReadFile("/proc/" + pid + "/io")
+	var n int
+	for line := range strings.Lines(string(text)) {
+		_, _ = fmt.Sscanf(line, "wchar: %d", &n)
+	}
+	return n
+}
+
+func resident(t *testing.T, pid int) (kib int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		_, _ = fmt.Sscanf(line, "VmRSS: %d", &kib)
+	}
+	return kib
+}
+
+// TestTheOwnerIsKilled: nothing of it is left for ever.
+func TestTheOwnerIsKilled(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "echo up; exec sleep 1000"), sh("b", "echo up too; exec sleep 1000")))
+	r.waitFor("up\n")
+	r.waitFor("up too\n")
+	r.signal(syscall.SIGKILL)
+	r.code()
+	r.nobody()
+	// And the home is good for another.
+	r2 := newRun(t)
+	r2.home = r.home
+	r2.start(nil, "run", "--no-autorestart", r2.file(sh("c", "echo again")))
+	if code := r2.code(); code != 0 || r2.stdout.String() != "again\n" {
+		t.Errorf("code %d, %q %q", code, r2.stdout.String(), r2.stderr.String())
+	}
+}
+
+// TestAHomeInUse: what runs there is let be.
+func TestAHomeInUse(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "echo up; exec sleep 1000")))
+	r.waitFor("up\n")
+	was := r.ping()
+	second := newRun(t)
+	second.home = r.home
+	second.start(nil, "run", second.file(sh("b", "echo no")))
+	if code := second.code(); code != 1 || !strings.Contains(second.stderr.String(), "TEND_HOME names another home") {
+		t.Errorf("code %d, %q", code, second.stderr.String())
+	}
+	list, err := r.c.Instances(t.Context(), client.Query{})
+	if err != nil || len(list) != 1 || list[0].State != api.Online || r.ping().PID != was.PID {
+		t.Errorf("%v, %+v", err, list)
+	}
+	// Other commands work as ever, and one of them may end it.
+	r3 := newRun(t)
+	r3.home = r.home
+	r3.start(nil, "kill")
+	if code := r3.code(); code != 0 {
+		t.Errorf("kill: code %d, %s", code, r3.stderr.String())
+	}
+	if code := r.code(); code != 0 {
+		t.Errorf("after kill: code %d, %s", code, r.stderr.String())
+	}
+	r.nobody()
+}
+
+// TestAnUpdate: apps run on, and lines too.
+func TestAnUpdate(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "trap 'exit 0' INT; i=0; while :; do i=$((i+1)); echo $i; done")))
+	r.waitFor("\n100\n")
+	was := r.ping()
+	u := newRun(t)
+	u.home = r.home
+	u.start(nil, "update")
+	if code := u.code(); code != 0 || r.ping().PID == was.PID {
+		t.Fatalf("update: code %d, %s", code, u.stderr.String())
+	}
+	length := len(r.stdout.String())
+	testkit.WaitFor(t, soon, "lines go on", func() bool { return len(r.stdout.String()) > length })
+	r.signal(syscall.SIGINT)
+	if code := r.code(); code != 0 {
+		t.Errorf("code %d, %s", code, r.stderr.String())
+	}
+	inOrder(t, r.stdout.String(), 0)
+	r.nobody()
+}
+
+// TestTwoSignals: the second does not wait for a kill_timeout.
+func TestTwoSignals(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "trap 'echo no' TERM INT; echo up; while :; do sleep 1 & wait $!; done", "kill_timeout", 60_000)))
+	r.waitFor("up\n")
+	r.signal(syscall.SIGTERM)
+	r.waitFor("no\n")
+	began := time.Now()
+	r.signal(syscall.SIGTERM)
+	if code := r.code(); code != 128+15 {
+		t.Errorf("code %d, %s", code, r.stderr.String())
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	r.nobody()
+}
+
+// TestSignalsForTheApps are passed on.
+func TestSignalsForTheApps(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "trap 'echo usr1' USR1; trap 'echo usr2' USR2; trap 'exit 0' INT; echo up; while :; do sleep 0.1; done")))
+	r.waitFor("up\n")
+	r.signal(syscall.SIGUSR1)
+	r.waitFor("usr1\n")
+	r.signal(syscall.SIGUSR2)
+	r.waitFor("usr2\n")
+	r.signal(syscall.SIGINT)
+	if code := r.code(); code != 0 {
+		t.Errorf("code %d, %s", code, r.stderr.String())
+	}
+}
+
+// mayUnshare tells whether we may make a PID namespace.
+func mayUnshare() bool {
+	return exec.Command("unshare", "--pid", "--fork", "--mount-proc", "true").Run() == nil
+}
+
+var container = []string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}
+
+// first is the pid, as we see it, of the first process of the namespace.
+func (r *run) first() int {
+	r.t.Helper()
+	pid := 0
+	testkit.WaitFor(r.t, soon, "the namespace has its first process", func() bool {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", r.cmd.Process.Pid))
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		return pid != 0
+	})
+	return pid
+}
+
+// inside are the processes of a namespace: their states, by what they run.
+func inside(t *testing.T, namespace string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, path := range paths {
+		if link, err := os.Readlink(path); err != nil || link != namespace {
+			continue
+		}
+		pid := filepath.Base(filepath.Dir(filepath.Dir(path)))
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		_, after, _ := strings.Cut(string(stat), ") ")
+		found[pid+" "+string(stat[:strings.IndexByte(string(stat), ')')])] = after[:min(1, len(after))]
+	}
+	return found
+}
+
+func zombies(list map[string]string) (found []string) {
+	for what, state := range list {
+		if state == "Z" {
+			found = append(found, what)
+		}
+	}
+	return found
+}
+
+// TestContainer is tend run as process 1: what loses its parent is reaped, also
+// when the keeper has died; SIGTERM stops one app after the other, the last
+// first, each within its kill_timeout; and nothing is left.
+func TestContainer(t *testing.T) {
+	if !mayUnshare() {
+		t.Skip("we may not make a PID namespace")
+	}
+	r := newRun(t)
+	told := filepath.Join(r.dir, "told")
+	polite := func(name string) map[string]any {
+		return sh(name, fmt.Sprintf("trap 'echo %s begins >> %[2]s; sleep 0.2; echo %[1]s ends >> %[2]s; exit 0' TERM INT; echo %[1]s up; while :; do sleep 0.05; done", name, told))
+	}
+	r.start(container, "run", r.file(
+		polite("first"),
+		sh("litter", "for i in 1 2 3 4 5; do (sleep 0.05 &); done; echo littered; exec sleep 1000"),
+		sh("stubborn", "trap '' TERM INT; echo stubborn up; while :; do sleep 0.05; done", "kill_timeout", 400),
+		polite("last"),
+	))
+	for _, text := range []string{"first up\n", "littered\n", "stubborn up\n", "last up\n"} {
+		r.waitFor(text)
+	}
+	pid := r.first()
+	namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.WaitFor(t, soon, "no zombie is left", func() bool { return len(zombies(inside(t, namespace))) == 0 })
+
+	// The pids of the daemon's answers are those inside.
+	keeper := 0
+	for what := range inside(t, namespace) {
+		if strings.Contains(what, "tend-keeper") {
+			_, _ = fmt.Sscan(what, &keeper)
+		}
+	}
+	if err := syscall.Kill(keeper, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	testkit.WaitFor(t, soon, "another keeper is there, and no zombie", func() bool {
+		list := inside(t, namespace)
+		found := false
+		for what := range list {
+			found = found || strings.Contains(what, "tend-keeper") && !strings.HasPrefix(what, strconv.Itoa(keeper)+" ")
+		}
+		return found && len(zombies(list)) == 0
+	})
+
+	began := time.Now()
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := r.code(); code != 0 {
+		t.Errorf("code %d\n%s", code, r.stderr.String())
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s to end", took)
+	}
+	text, _ := os.ReadFile(told)
+	if want := "last begins\nlast ends\nfirst begins\nfirst ends\n"; string(text) != want {
+		t.Errorf("it ended as %q, want %q", text, want)
+	}
+	if left := inside(t, namespace); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// TestContainerExitCode: the code of the app is that of the container.
+func TestContainerExitCode(t *testing.T) {
+	if !mayUnshare() {
+		t.Skip("we may not make a PID namespace")
+	}
+	r := newRun(t)
+	r.start(container, "run", r.file(sh("a", "echo $$; (sleep 1000 &); exit 9", "autorestart", false)))
+	if code := r.code(); code != 9 {
+		t.Errorf("code %d\n%s", code, r.stderr.String())
+	}
+}
