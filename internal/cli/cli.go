@@ -45,10 +45,12 @@ type Env struct {
 	Machine startup.Machine
 
 	// What belongs to one call of Main.
-	out  *bufio.Writer // Stdout
-	raw  io.Writer     // Stdout, also when --silent mutes the rest
-	rest []string      // what came after "--"
-	told string        // the last error of an instance: it is not told again as the end of everything
+	out   *bufio.Writer // Stdout
+	raw   io.Writer     // Stdout, also when --silent mutes the rest
+	rest  []string      // what came after "--"
+	stays bool          // --no-daemon: a daemon that is started for us is ours
+	owner *owner        // of that daemon
+	told  string        // the last error of an instance: it is not told again as the end of everything
 }
 
 // Getenv is the value of a variable of Environ, "" where there is none.
@@ -105,7 +107,11 @@ func (e *Env) run(ctx context.Context, args []string) int {
 	words, rest := normalise(args, arities(root))
 	e.rest = rest
 	root.SetArgs(nest(root, words))
-	return e.code(root.ExecuteContext(ctx))
+	err = root.ExecuteContext(ctx)
+	if e.owner != nil {
+		err = e.owner.stay(ctx, err)
+	}
+	return e.code(err)
 }
 
 func (e *Env) code(err error) int {

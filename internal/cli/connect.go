@@ -33,6 +33,13 @@ func (e *Env) Connect(ctx context.Context, spawn bool) (*client.Client, error) {
 }
 
 func (e *Env) spawn(ctx context.Context, c *client.Client) (api.Pong, error) {
+	if e.stays {
+		var err error
+		if e.owner, err = e.own(ctx); err != nil {
+			return api.Pong{}, err
+		}
+		return c.Ping(ctx)
+	}
 	spawned, err := e.Launch(ctx)
 	if err != nil {
 		return api.Pong{}, err

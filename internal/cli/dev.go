@@ -102,10 +102,11 @@ func runDev(ctx context.Context, env *Env, opts devOptions) error {
 	_, there := os.Stat(string(dev.Home))
 	f, ctx := foreground(ctx)
 	defer f.stop()
-	o, err := dev.own(ctx, opts.screen)
+	o, err := dev.own(ctx)
 	if err != nil {
 		return err
 	}
+	o.show(opts.screen)
 	err = f.finish(ctx, o, o.develop(ctx, f, opts))
 	if errors.Is(there, os.ErrNotExist) { // we made it
 		err = errors.Join(err, os.RemoveAll(string(dev.Home)))

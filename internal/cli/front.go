@@ -103,7 +103,7 @@ func (f *front) stop() {
 // finish ends everything that o runs. err is why; a signal, the end of our
 // reader and the end of the daemon by somebody's order are none.
 func (f *front) finish(ctx context.Context, o *owner, err error) error {
-	if ctx.Err() != nil || errors.Is(err, errKilled) {
+	if ctx.Err() != nil || errors.Is(err, errKilled) || errors.Is(err, errUnread) {
 		err = nil
 	}
 	failed := o.end(context.WithoutCancel(ctx), f.hurry)

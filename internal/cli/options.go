@@ -89,6 +89,7 @@ var options = []option{ //nolint:gochecknoglobals // a table, never written
 	{name: "update-env", short: "a", kind: special, usage: "give the app the environment of this shell"},
 	{name: "parallel", kind: special, value: "N", usage: "instances to work on at once"},
 	{name: "force", short: "f", kind: special, usage: "do it although it looks like a mistake"},
+	{name: "no-daemon", kind: special, usage: "run the daemon in the foreground where none runs"},
 	{name: "attach", kind: special, usage: "follow the logs afterwards"},
 
 	{name: "mini-list", short: "m", kind: special, usage: "list as plain text"},
@@ -145,6 +146,7 @@ func (e *Env) apply(set *pflag.FlagSet) error {
 		e.out.Reset(io.Discard)
 		e.Stderr = io.Discard
 	}
+	e.stays = on(set, "no-daemon")
 	if on(set, "no-color") {
 		e.Color = false
 	}

@@ -31,18 +31,38 @@ type owner struct {
 	over   context.CancelFunc
 }
 
-// own starts a daemon that belongs to us, whose lines go to a screen.
-func (e *Env) own(ctx context.Context, opts screenOptions) (*owner, error) {
+// own starts a daemon that belongs to us.
+func (e *Env) own(ctx context.Context) (*owner, error) {
 	o := &owner{env: e, c: client.New(e.Home.Socket())}
 	o.life, o.over = context.WithCancel(context.WithoutCancel(ctx))
-	err := o.begin(ctx)
-	if err != nil {
+	if err := o.begin(ctx); err != nil {
 		o.close()
 		return nil, err
 	}
-	o.screen = e.newScreen(opts, o.fifo)
-	o.wg.Go(o.screen.run)
 	return o, nil
+}
+
+// show begins to print what apps write. What they wrote before has waited.
+func (o *owner) show(opts screenOptions) {
+	o.screen = o.env.newScreen(opts, o.fifo)
+	o.wg.Go(o.screen.run)
+}
+
+// stay prints what apps write once a command has come to its end, until somebody
+// ends us or the daemon. The error is the command's.
+func (o *owner) stay(ctx context.Context, err error) error {
+	f, ctx := foreground(ctx)
+	defer f.stop()
+	if flushed := o.env.out.Flush(); err == nil {
+		err = flushed
+	}
+	o.show(screenOptions{deaf: os.Getpid() == 1})
+	if err == nil {
+		f.serve(o)
+		o.wg.Go(func() { reap(o.life) })
+		_, err = o.watch(ctx, false, nil)
+	}
+	return f.finish(ctx, o, err)
 }
 
 func (o *owner) begin(ctx context.Context) error {

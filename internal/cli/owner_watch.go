@@ -35,21 +35,33 @@ func (exitCode) Error() string { return "an exit code" }
 // errKilled tells that somebody ended our daemon.
 var errKilled = errors.New("the daemon was told to end")
 
+// errUnread tells that nobody reads our output any more.
+var errUnread = errors.New("nobody reads the output")
+
 // watch tells each change of an app to hear, which may be nil, until ctx ends,
-// the daemon is gone for good, or, with idle, nothing runs any more; then it
+// nobody reads us, the daemon is gone for good, or, with idle, nothing runs any more; then it
 // gives the table as it was last. Daemons that die in between are none of its
 // concern.
 func (o *owner) watch(ctx context.Context, idle bool, hear func(n api.Notice, event string)) ([]api.Instance, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	o.wg.Go(func() {
+		select {
+		case <-o.screen.ended:
+			cancel(errUnread)
+		case <-ctx.Done():
+		}
+	})
 	w := &ownerWatch{owner: o, idle: idle, hear: hear}
 	for {
 		list, err := w.attend(ctx)
 		if err == nil || ctx.Err() != nil {
-			return list, ctx.Err()
+			return list, context.Cause(ctx)
 		}
 		if !o.unheld() {
 			select {
 			case <-ctx.Done():
-				return nil, ctx.Err()
+				return nil, context.Cause(ctx)
 			case <-time.After(ownerAgain):
 			}
 			continue

@@ -107,10 +107,11 @@ func quieten(s *api.Spec, out, fault string, once bool) {
 func runRun(ctx context.Context, env *Env, opts runOptions) error {
 	f, ctx := foreground(ctx)
 	defer f.stop()
-	o, err := env.toStderr().own(ctx, opts.screen)
+	o, err := env.toStderr().own(ctx)
 	if err != nil {
 		return err
 	}
+	o.show(opts.screen)
 	return f.finish(ctx, o, o.carry(ctx, f, opts))
 }
 

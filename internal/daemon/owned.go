@@ -62,7 +62,7 @@ const (
 func (d *daemon) heardOut(ctx context.Context) {
 	tick := time.NewTicker(outPause)
 	defer tick.Stop()
-	for end := time.Now().Add(outLimit); !d.logs.Empty() && time.Now().Before(end); {
+	for end := time.Now().Add(outLimit); !d.logs.Drained() && time.Now().Before(end); {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

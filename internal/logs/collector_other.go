@@ -46,8 +46,8 @@ func (*Collector) Truncate([]string) error { return unsupported() }
 // Console is not supported.
 func (*Collector) Console(string, func()) error { return unsupported() }
 
-// Empty tells that nothing is collected.
-func (*Collector) Empty() bool { return true }
+// Drained tells that nothing is collected.
+func (*Collector) Drained() bool { return true }
 
 // Run waits for the end of ctx.
 func (*Collector) Run(ctx context.Context) error {

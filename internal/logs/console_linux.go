@@ -135,9 +135,15 @@ func (l *loop) leave() {
 // isScreen tells whether a descriptor that is ready is the screen's.
 func (l *loop) isScreen(fd int) bool { return l.c.screen != nil && l.c.screen.fd == fd }
 
-// Empty tells whether every stream has come to its end.
-func (c *Collector) Empty() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.keys) == 0
+// Drained tells whether all that was written until now is where it goes, but for
+// lines that lack their end. It waits for Run.
+func (c *Collector) Drained() bool {
+	drained := true
+	c.wait(func(l *loop) {
+		drained = l.left == "" && len(l.stalled) == 0
+		for fd := range l.streams {
+			drained = drained && l.pipes.held(fd) == 0
+		}
+	})
+	return drained
 }

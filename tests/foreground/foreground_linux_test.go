@@ -625,3 +625,70 @@ func TestContainerExitCode(t *testing.T) {
 		t.Errorf("code %d\n%s", code, r.stderr.String())
 	}
 }
+
+// TestNoDaemon is --no-daemon with an ordinary command: its output, and then
+// that of the apps.
+func TestNoDaemon(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "start", r.file(sh("a", "trap 'exit 0' INT; echo up; while :; do echo line; sleep 0.05; done")), "--no-daemon")
+	r.waitFor("0|a | line\n")
+	if text := r.stdout.String(); strings.Index(text, "online") > strings.Index(text, "0|a | up\n") || !strings.Contains(text, "│ a ") {
+		t.Errorf("got %q, want the list and then the lines", text)
+	}
+	// The files are where they always are.
+	if log, err := os.ReadFile(filepath.Join(r.home.Logs(), "a-out.log")); err != nil || !strings.HasPrefix(string(log), "up\n") {
+		t.Errorf("the log: %v, %q", err, log)
+	}
+	r.signal(syscall.SIGINT)
+	if code := r.code(); code != 0 {
+		t.Errorf("code %d, %s", code, r.stderr.String())
+	}
+	r.nobody()
+	failed := newRun(t)
+	failed.start(nil, "start", "nosuch.sh", "--no-daemon")
+	if code := failed.code(); code != 1 {
+		t.Errorf("code %d, want 1", code)
+	}
+	failed.nobody()
+}
+
+// TestDev has a home of its own, of which nothing is left.
+func TestDev(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "dev", r.file(sh("a", "echo up; exec sleep 1000")), "--post-exec", "echo after", "--ignore", "x,y")
+	r.waitFor("a-0 | up\n")
+	r.waitFor("x, y, node_modules\n")
+	c := client.New(home.Dir(filepath.Join(r.dir, ".tend-dev")).Socket())
+	defer c.Close()
+	list, err := c.Instances(t.Context(), client.Query{Detail: true})
+	if err != nil || len(list) != 1 {
+		t.Fatal(err, list)
+	}
+	spec := list[0].Detail.Spec
+	if spec.Watch == nil || !slices.Contains(spec.Watch.Ignore, "node_modules") || spec.RestartDelay != 1000 || spec.Log.Out != os.DevNull {
+		t.Errorf("got %+v, watch %+v", spec, spec.Watch)
+	}
+	if err := c.Act(t.Context(), api.ActRequest{Act: api.ActRestart, Targets: []string{"a"}}, nil); err != nil {
+		t.Error(err)
+	}
+	r.waitFor("[rundev] App a restarted\n")
+	r.waitFor("after\n")
+	r.signal(syscall.SIGINT)
+	if code := r.code(); code != 0 {
+		t.Errorf("code %d, %s", code, r.stderr.String())
+	}
+	if _, err := os.Stat(filepath.Join(r.dir, ".tend-dev")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its home is left: %v", err)
+	}
+}
+
+// TestTheReaderLeaves ends everything, as for any program in a pipe.
+func TestTheReaderLeaves(t *testing.T) {
+	r := newRun(t)
+	r.start([]string{"sh", "-c", `"$0" "$@" | head -n 1`}, "run", r.file(sh("a", "while :; do echo line; sleep 0.01; done")))
+	r.waitFor("line\n")
+	if code := r.code(); code != 0 {
+		t.Errorf("code %d", code)
+	}
+	r.nobody()
+}
