@@ -38,7 +38,8 @@ var errKilled = errors.New("the daemon was told to end")
 // errUnread tells that nobody reads our output any more.
 var errUnread = errors.New("nobody reads the output")
 
-// watch tells each change of an app to hear, which may be nil, until ctx ends,
+// watch tells each change of an app, from the first on, to hear, which may be
+// nil, until ctx ends,
 // nobody reads us, the daemon is gone for good, or, with idle, nothing runs any more; then it
 // gives the table as it was last. Daemons that die in between are none of its
 // concern.
@@ -52,7 +53,7 @@ func (o *owner) watch(ctx context.Context, idle bool, hear func(n api.Notice, ev
 		case <-ctx.Done():
 		}
 	})
-	w := &ownerWatch{owner: o, idle: idle, hear: hear}
+	w := &ownerWatch{owner: o, idle: idle, hear: hear, last: new(uint64)}
 	for {
 		list, err := w.attend(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -81,7 +82,7 @@ type ownerWatch struct {
 	owner   *owner
 	idle    bool
 	hear    func(n api.Notice, event string)
-	last    *uint64
+	last    *uint64   // the last notice that was heard
 	ordered bool      // somebody stopped what was last to end
 	since   time.Time // since when nothing runs; zero: something does
 }
@@ -114,6 +115,9 @@ func (w *ownerWatch) attend(ctx context.Context) ([]api.Instance, error) {
 	defer look.Stop()
 	for {
 		list, over, err := w.look(ctx)
+		if over {
+			w.hearOut(come)
+		}
 		if err != nil || over {
 			return list, err
 		}
@@ -125,6 +129,22 @@ func (w *ownerWatch) attend(ctx context.Context) ([]api.Instance, error) {
 		case <-look.C:
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		}
+	}
+}
+
+// hearOutPause is how long the last of what happened may take on its way here.
+const hearOutPause = 20 * time.Millisecond
+
+// hearOut hears what is on its way: the table may be ahead of what is told of
+// it.
+func (w *ownerWatch) hearOut(come <-chan api.Notice) {
+	for w.hear != nil {
+		select {
+		case n := <-come:
+			w.take(n)
+		case <-time.After(hearOutPause):
+			return
 		}
 	}
 }

@@ -142,11 +142,11 @@ func (o *owner) carry(ctx context.Context, f *front, opts runOptions) error {
 	}
 	f.serve(o)
 	o.wg.Go(func() { reap(o.life) })
-	list, err := o.watch(ctx, opts.autoExit, func(n api.Notice, event string) {
-		if opts.screen.json {
-			o.screen.tell(n, event)
-		}
-	})
+	var hear func(api.Notice, string)
+	if opts.screen.json {
+		hear = o.screen.tell
+	}
+	list, err := o.watch(ctx, opts.autoExit, hear)
 	if err != nil {
 		return err
 	}

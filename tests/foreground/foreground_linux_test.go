@@ -229,7 +229,7 @@ func TestLinesAreOurs(t *testing.T) {
 			if code := r.code(); code != 0 {
 				t.Fatalf("code %d\n%s", code, r.stderr.String())
 			}
-			var got, faults []string
+			var got, faults, happened []string
 			for line := range strings.Lines(r.stdout.String()) {
 				line = strings.TrimSpace(line)
 				if before, after, ok := strings.Cut(line, " app="); ok && strings.HasPrefix(before, "timestamp=") {
@@ -242,11 +242,13 @@ func TestLinesAreOurs(t *testing.T) {
 						Type      string  `json:"type"`
 						ID        int     `json:"process_id"`
 						App       string  `json:"app_name"`
+						Status    string  `json:"status"`
 					}
 					if err := json.Unmarshal([]byte(line), &v); err != nil || v.Timestamp == "" {
 						t.Fatalf("%q: %v", line, err)
 					}
 					if v.Type == "process_event" {
+						happened = append(happened, v.Status)
 						continue
 					}
 					line = fmt.Sprintf(`{"message":%q,"type":%q,"process_id":%d,"app_name":%q}`, *v.Message, v.Type, v.ID, v.App)
@@ -257,6 +259,9 @@ func TestLinesAreOurs(t *testing.T) {
 				if !strings.HasPrefix(line, "[tend]") {
 					faults = append(faults, strings.TrimSpace(line))
 				}
+			}
+			if want := []string{"online", "exit"}; tt.option == "--json" && !slices.Equal(happened, want) {
+				t.Errorf("happened: got %q, want %q", happened, want)
 			}
 			slices.Sort(got)
 			if !slices.Equal(got, tt.stdout) || !slices.Equal(faults, tt.stderr) {
