@@ -164,7 +164,6 @@ func TestLooking(t *testing.T) {
 		"a mistyped command":     {args: "sotp x", code: 1, stderr: "tend: find command sotp: command not found\n      did you mean stop or set?\n"},
 		"an unknown option":      {args: "ls --bogus", code: 1, stderr: "tend: unknown flag: --bogus\n      `tend list --help` lists the options\n"},
 		"an unknown column":      {args: "ls --sort foo", code: 1, stderr: "tend: sort by foo: there is no such column\n      name, namespace, pid, id, cpu, memory, uptime or status, and :desc for the other way round\n"},
-		"ls --watch":             {args: "ls --watch", code: 1, stderr: "tend: list --watch: it is not supported yet\n      `watch tend ls` does it\n"},
 		"silence":                {args: "-s foo", code: 1},
 		"a silent ping":          {args: "ping --silent"},
 	}

@@ -41,8 +41,15 @@ func run(t testing.TB) *running {
 // runOn is run with what is on a shelf.
 func runOn(t testing.TB, shelf *shelf) *running {
 	t.Helper()
+	return runWith(t, shelf, func(*Collector) {})
+}
+
+// runWith is runOn with what is to be said before it runs.
+func runWith(t testing.TB, shelf *shelf, prepare func(*Collector)) *running {
+	t.Helper()
 	r := &running{log: &records{}, closed: make(chan string, 1000)}
 	r.Collector = NewCollector(slog.New(r.log), shelf, func(key string) { r.closed <- key })
+	prepare(r.Collector)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
