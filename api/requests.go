@@ -15,6 +15,8 @@ type Pong struct {
 	Adopted   int    `json:"adopted"` // processes taken over at its start
 	DaemonExe string `json:"daemon_exe"`
 	KeeperExe string `json:"keeper_exe"`
+	// Owned: somebody runs the daemon in the foreground, and it ends with them.
+	Owned bool `json:"owned,omitempty"`
 }
 
 // The kinds of GET /v1/profile?kind=K&ms=N, which answers with a profile of the

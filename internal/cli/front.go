@@ -112,9 +112,8 @@ func (f *front) finish(ctx context.Context, o *owner, err error) error {
 		return f.code
 	default:
 	}
-	if err != nil && failed != nil {
+	if err != nil && failed != nil && err.Error() != failed.Error() {
 		o.env.report(failed)
-		return err
 	}
 	return cmp.Or(err, failed)
 }

@@ -128,19 +128,47 @@ const endLimit = 5 * time.Second
 // end ends every app, the last first, each within its kill_timeout, and then the
 // daemon. Once hurry is closed they are killed.
 func (o *owner) end(ctx context.Context, hurry <-chan struct{}) error {
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() { o.hasten(ctx, hurry, done) })
-	err := o.endApps(ctx)
-	if killed := o.c.Kill(ctx, nil); killed != nil && !errors.Is(killed, client.ErrBroken) && !errors.Is(killed, client.ErrAbsent) {
-		err = errors.Join(err, killed)
+	err := o.ours(ctx)
+	if err == nil {
+		done := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { o.hasten(ctx, hurry, done) })
+		err = errors.Join(o.endApps(ctx), o.endDaemon(ctx, hurry))
+		close(done)
+		wg.Wait()
 	}
-	close(done)
-	wg.Wait()
-	o.gone(ctx, endLimit)
 	o.screen.drain()
 	o.close()
 	return errors.Join(err, o.screen.err())
+}
+
+// ours tells whether the daemon that answers, if any does, is ours. When ours and
+// its keeper were killed anybody may have started another.
+func (o *owner) ours(ctx context.Context) error {
+	pong, err := o.c.Ping(ctx)
+	if err != nil || pong.Owned {
+		return nil //nolint:nilerr // it is gone, or not there yet
+	}
+	return &errs.Error{
+		Op: "run in", On: string(o.env.Home), Kind: errs.Exists, Err: errors.New("the daemon was killed, and another has taken its place"),
+		Hint: "that one is let be; `tend kill` ends it",
+	}
+}
+
+// endDaemon ends daemon and keeper. One that was told to end by somebody else,
+// with its whole control group for example, is doing what we want, and takes the
+// time that it takes.
+func (o *owner) endDaemon(ctx context.Context, hurry <-chan struct{}) error {
+	err := o.c.Kill(ctx, nil)
+	switch {
+	case err == nil, errors.Is(err, client.ErrBroken):
+		o.gone(ctx, time.After(endLimit), nil)
+	case errors.Is(err, client.ErrAbsent):
+		o.gone(ctx, nil, hurry)
+	default:
+		return err
+	}
+	return nil
 }
 
 // hurryPause is the pace of killing what comes up while everything ends.
@@ -179,7 +207,9 @@ func (o *owner) endApps(ctx context.Context) error {
 			return in.Name == name
 		})
 		req := api.ActRequest{Act: api.ActDelete, Targets: ids}
-		if failed := o.c.Act(ctx, req, nil); failed != nil && errs.KindOf(failed) != errs.NotFound {
+		switch failed := o.c.Act(ctx, req, nil); errs.KindOf(failed) {
+		case errs.NotFound, errs.Unavailable: // it is gone already, or the daemon is
+		default:
 			err = errors.Join(err, failed)
 		}
 	}
@@ -190,19 +220,17 @@ func (o *owner) endApps(ctx context.Context) error {
 // tells us when both have.
 const gonePause = 2 * time.Millisecond
 
-// gone waits until neither daemon nor keeper is there, and tells whether that
-// came to be.
-func (o *owner) gone(ctx context.Context, limit time.Duration) bool {
-	for end := time.Now().Add(limit); ; {
-		if o.unheld() {
-			return true
-		}
-		if !time.Now().Before(end) {
-			return false
-		}
+// gone waits until neither daemon nor keeper is there, or one of the channels
+// says that it is enough.
+func (o *owner) gone(ctx context.Context, limit <-chan time.Time, hurry <-chan struct{}) {
+	for !o.unheld() {
 		select {
 		case <-ctx.Done():
-			return false
+			return
+		case <-limit:
+			return
+		case <-hurry:
+			return
 		case <-time.After(gonePause):
 		}
 	}

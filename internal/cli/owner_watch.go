@@ -59,6 +59,9 @@ func (o *owner) watch(ctx context.Context, idle bool, hear func(n api.Notice, ev
 		if err == nil || ctx.Err() != nil {
 			return list, context.Cause(ctx)
 		}
+		if err := o.ours(ctx); err != nil {
+			return nil, err
+		}
 		if !o.unheld() {
 			select {
 			case <-ctx.Done():
@@ -89,6 +92,9 @@ type ownerWatch struct {
 
 // attend is watch with one daemon.
 func (w *ownerWatch) attend(ctx context.Context) ([]api.Instance, error) {
+	if err := w.owner.ours(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	notices, err := w.owner.c.Subscribe(ctx, w.last, api.TopicProcess)

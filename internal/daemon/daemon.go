@@ -304,7 +304,7 @@ func (d *daemon) pong() api.Pong {
 	}
 	return api.Pong{
 		Version: d.opts.Version, PID: os.Getpid(), Keeper: pid, Started: d.started.UnixMilli(),
-		Home: string(d.opts.Home), Adopted: d.adopted, DaemonExe: d.exe, KeeperExe: exe,
+		Home: string(d.opts.Home), Adopted: d.adopted, DaemonExe: d.exe, KeeperExe: exe, Owned: d.opts.Owned,
 	}
 }
 

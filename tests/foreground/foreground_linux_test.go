@@ -697,3 +697,55 @@ func TestTheReaderLeaves(t *testing.T) {
 	}
 	r.nobody()
 }
+
+// TestEverybodyIsTold: a service manager that signals the whole control group
+// gets what it wants, and exit code 0.
+func TestEverybodyIsTold(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "trap 'sleep 0.3; echo bye; exit 0' TERM INT; echo up; while :; do sleep 0.05; done")))
+	r.waitFor("up\n")
+	p := r.ping()
+	for _, pid := range []int{p.Keeper, p.PID, r.cmd.Process.Pid} {
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code := r.code(); code != 0 {
+		t.Errorf("code %d, %s", code, r.stderr.String())
+	}
+	if !strings.HasSuffix(r.stdout.String(), "bye\n") {
+		t.Errorf("got %q, want that the app could end in order", r.stdout.String())
+	}
+	r.nobody()
+}
+
+// TestAnotherDaemonInOurPlace is let be: it is not ours to end.
+func TestAnotherDaemonInOurPlace(t *testing.T) {
+	r := newRun(t)
+	r.start(nil, "run", r.file(sh("a", "echo up; exec sleep 1000")))
+	r.waitFor("up\n")
+	p := r.ping()
+	r.signal(syscall.SIGSTOP)
+	for _, pid := range []int{p.Keeper, p.PID} {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := newRun(t)
+	other.home = r.home
+	other.start(nil, "start", other.file(sh("b", "exec sleep 1000")))
+	if code := other.code(); code != 0 {
+		t.Fatalf("start: code %d, %s", code, other.stderr.String())
+	}
+	r.signal(syscall.SIGCONT)
+	if code := r.code(); code != 1 {
+		t.Errorf("code %d, %s", code, r.stderr.String())
+	}
+	list, err := r.c.Instances(t.Context(), client.Query{})
+	if err != nil || len(list) != 1 || list[0].Name != "b" || list[0].State != api.Online {
+		t.Errorf("%v, %+v", err, list)
+	}
+	end := newRun(t)
+	end.home = r.home
+	end.start(nil, "kill").code()
+}
