@@ -156,6 +156,6 @@ func (e *Env) afterwards(ctx context.Context, opts devOptions) {
 		cmd.Stdout, cmd.Stderr = e.Stdout, e.Stderr
 	}
 	if err := cmd.Run(); err != nil && ctx.Err() == nil {
-		e.warn("%s: %s", opts.postExec, err)
+		fmt.Fprintf(e.Stderr, "[rundev] %s: %s\n", opts.postExec, err) // beside whoever prints through e
 	}
 }
