@@ -725,6 +725,11 @@ func TestAnotherDaemonInOurPlace(t *testing.T) {
 	r.start(nil, "run", r.file(sh("a", "echo up; exec sleep 1000")))
 	r.waitFor("up\n")
 	p := r.ping()
+	apps, err := r.c.Instances(t.Context(), client.Query{})
+	if err != nil || len(apps) != 1 {
+		t.Fatal(err, apps)
+	}
+	testkit.KillAtEnd(t, apps[0].PID) // nobody else will
 	r.signal(syscall.SIGSTOP)
 	for _, pid := range []int{p.Keeper, p.PID} {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
