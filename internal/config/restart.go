@@ -51,7 +51,7 @@ func asSeconds(v any) (int64, error) {
 	default:
 		return 0, wants(what, v)
 	}
-	if !(n >= 0 && n <= most) { // also what is no number
+	if n < 0 || n > most || math.IsNaN(n) {
 		return 0, fmt.Errorf("%s is not between 0 and %d seconds", show(v), most)
 	}
 	return int64(n * second), nil

@@ -128,8 +128,8 @@ func execute(fd int) int {
 	if e, ok := errors.AsType[syscall.Errno](err); ok {
 		errno = e
 	}
-	b := binary.LittleEndian.AppendUint32(nil, uint32(errno))
-	_, _ = unix.Write(fd+1, append(b, what...)) // a keeper that died asks nobody
+	b := binary.LittleEndian.AppendUint32(nil, uint32(errno)) //nolint:gosec // a small positive number
+	_, _ = unix.Write(fd+1, append(b, what...))               // a keeper that died asks nobody
 	return 1
 }
 
@@ -179,9 +179,7 @@ func becomeUser(m wire.Spawn) error {
 // under a limit of its memory a process gets none any more.
 func reserve(size int) {
 	const least = 4 << 20
-	b := make([]byte, least+4*size)
-	runtime.KeepAlive(b)
-	b = nil
+	runtime.KeepAlive(make([]byte, least+4*size))
 	runtime.GC()
 }
 
