@@ -45,7 +45,7 @@ func TestValidate(t *testing.T) {
 		"a variable with a sign":     {func(s *api.Spec) { s.Env = map[string]string{"A=B": "x"} }, `env: "A=B" cannot be the name of a variable, or its value holds a zero byte`},
 		"a zero byte in a value":     {func(s *api.Spec) { s.Env = map[string]string{"A": "x\x00"} }, `env: "A" cannot be the name of a variable, or its value holds a zero byte`},
 		"a value with everything":    {func(s *api.Spec) { s.Env = map[string]string{"A.b-c": "=\n"} }, ""},
-		"a template that is none":    {func(s *api.Spec) { s.Args = []string{"{{instanse}}"} }, `args: {{instanse}} is no template; there are {{instance}}, {{id}}, {{instances}}, {{name}}, {{namespace}}, {{cwd}}, {{here}}, {{hostname}} and {{env.NAME}}, and \{{instanse}} is the text itself`},
+		"a template that is none":    {func(s *api.Spec) { s.Args = []string{"{{worker}}"} }, `args: {{worker}} is no template; there are {{instance}}, {{id}}, {{instances}}, {{name}}, {{namespace}}, {{cwd}}, {{here}}, {{hostname}} and {{env.NAME}}, and \{{worker}} is the text itself`},
 		"a directory of itself":      {func(s *api.Spec) { s.Cwd = "/a/{{cwd}}" }, "cwd: it cannot stand for itself"},
 		"a text as a number":         {func(s *api.Spec) { s.Env = map[string]string{"A": "%(program_name)d"} }, "env: A: %(program_name)d is no number; write it with an s at its end"},
 		"a log that is no template":  {func(s *api.Spec) { s.Log.Out = "/a/{{x}}.log" }, `log: {{x}} is no template; there are {{instance}}, {{id}}, {{instances}}, {{name}}, {{namespace}}, {{cwd}}, {{here}}, {{hostname}} and {{env.NAME}}, and \{{x}} is the text itself`},

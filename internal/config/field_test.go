@@ -335,7 +335,7 @@ func TestRightsThatAreWrong(t *testing.T) {
 		"a group of nobody":         {Fields{"groups": []any{1.5}}, "groups: want a list of names or numbers of groups, got [1.5]"},
 		"who is killed":             {Fields{"treekill": "all"}, `treekill: want true, false, "tree" or "group", got "all"`},
 		"a code beyond all":         {Fields{"exitcodes": "0,999"}, "exitcodes: \"999\" is not between 0 and 255"},
-		"a template of nothing":     {Fields{"args": "--n {{instanse}}"}, "args: {{instanse}} is no template; there are {{instance}}"},
+		"a template of nothing":     {Fields{"args": "--n {{worker}}"}, "args: {{worker}} is no template; there are {{instance}}"},
 		"a variable of nobody":      {Fields{"args": "{{env.NOBODY}}"}, "{{env.NOBODY}}: there is no such variable"},
 		"one number, two names":     {Fields{"instances": 2, "numprocs": 2}, `"instances" and "numprocs" are the same field`},
 	} {

@@ -22,8 +22,8 @@ func report(key string) wire.Spawn {
 // limitLine is what text says of one limit, its blanks made one.
 func limitLine(text, name string) string {
 	for l := range strings.Lines(text) {
-		if strings.HasPrefix(l, name) {
-			return strings.Join(strings.Fields(strings.TrimPrefix(l, name)), " ")
+		if rest, ok := strings.CutPrefix(l, name); ok {
+			return strings.Join(strings.Fields(rest), " ")
 		}
 	}
 	return ""
