@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -212,7 +213,7 @@ func wrongLine(text []byte) error {
 	if len(lines) > most {
 		return errEnvLine
 	}
-	for n := len(lines) - 1; n >= 0; n-- {
+	for n := range slices.Backward(lines) {
 		if _, err := godotenv.UnmarshalBytes(bytes.Join(lines[:n], nil)); err == nil {
 			return fmt.Errorf("line %d is no NAME=value", n+1)
 		}

@@ -49,7 +49,7 @@ func (p *pack) commit(offset int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := int64(-1)
+	var base int64
 	switch head >> 4 & 7 {
 	case typeCommit:
 		return inflate(r)
@@ -64,7 +64,11 @@ func (p *pack) commit(offset int64) ([]byte, error) {
 		if _, err := io.ReadFull(r, id); err != nil {
 			return nil, err
 		}
-		base, _ = find(p.index, id)
+		at, ok := find(p.index, id)
+		if !ok {
+			return nil, errNoObject
+		}
+		base = at
 	default:
 		return nil, errNoObject
 	}

@@ -20,7 +20,7 @@ func TestAnAppsUserReadsItsSecrets(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may become another user")
 	}
-	dir, err := os.MkdirTemp("/tmp", "secret") // t.TempDir is root's alone
+	dir, err := os.MkdirTemp("/tmp", "secret") //nolint:usetesting // t.TempDir is root's alone
 	if err != nil {
 		t.Fatal(err)
 	}
