@@ -25,7 +25,7 @@ func TestFind(t *testing.T) {
 		"the home of a user":         {map[string]string{"HOME": "/home/ann"}, "/usr/bin/tend", "/home/ann/.tend"},
 		"called pm2":                 {map[string]string{"HOME": "/home/ann"}, "/usr/bin/pm2", "/home/ann/.pm2"},
 		"called pm2-runtime":         {map[string]string{"HOME": "/home/ann"}, "pm2-runtime", "/home/ann/.pm2"},
-		"called pm2-dev":         {map[string]string{"HOME": "/home/ann"}, "pm2-dev", "/home/ann/.pm2-dev"},
+		"called pm2-dev":             {map[string]string{"HOME": "/home/ann"}, "pm2-dev", "/home/ann/.pm2-dev"},
 		"no home at all":             {nil, "tend", "/etc/.tend"},
 		"no home at all, called pm2": {nil, "pm2", "/etc/.pm2"},
 		"TEND_HOME":                  {map[string]string{"HOME": "/home/ann", "TEND_HOME": "/srv/t"}, "pm2", "/srv/t"},

@@ -286,7 +286,9 @@ func TestNothingIsInjected(t *testing.T) {
 			t.Errorf("%d lines, more than %d:\n%s", n, lines[s.System], effects[0].Text)
 		}
 		for _, e := range effects[1:] {
-			if slices.ContainsFunc(e.Run[1:], func(w string) bool { return strings.HasPrefix(w, "-") && !slices.Contains([]string{"--user", "--add"}, w) }) {
+			if slices.ContainsFunc(e.Run[1:], func(w string) bool {
+				return strings.HasPrefix(w, "-") && !slices.Contains([]string{"--user", "--add"}, w)
+			}) {
 				t.Errorf("a name became an option: %q", e.Run)
 			}
 		}
