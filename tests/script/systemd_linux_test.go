@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,8 +82,8 @@ func removeGroup(group string) bool {
 		}
 		return nil
 	})
-	for i := len(all) - 1; i >= 0; i-- {
-		if err := os.Remove(all[i]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, dir := range slices.Backward(all) {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false
 		}
 	}
