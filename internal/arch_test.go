@@ -41,7 +41,7 @@ var layers = [][]string{
 	{
 		"internal/units", "internal/fdpass", "internal/durable", "internal/home", "internal/epoll",
 		"internal/listen", "internal/fanout", "internal/axon", "internal/dayjs", "internal/cron",
-		"internal/command", "internal/gitinfo", "internal/console",
+		"internal/command", "internal/gitinfo", "internal/console", "internal/redact",
 	},
 	{"internal/rotation"}, // the rules of one thing, which those of an app need
 	{"internal/app", "internal/lifecycle", "internal/plan", "internal/pm2env"},

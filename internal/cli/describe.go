@@ -54,7 +54,7 @@ func runDescribe(ctx context.Context, env *Env, target string, asJSON, secrets b
 				return err
 			}
 			if asJSON && !secrets {
-				redact(list[i].Detail)
+				conceal(list[i].Detail)
 			}
 		}
 		if asJSON {
@@ -69,8 +69,8 @@ func runDescribe(ctx context.Context, env *Env, target string, asJSON, secrets b
 	})
 }
 
-// redact hides what looks like a secret.
-func redact(d *api.Detail) {
+// conceal hides what looks like a secret.
+func conceal(d *api.Detail) {
 	d.Env = shown(d.Env, nil, false)
 	if d.Spec != nil {
 		spec := *d.Spec

@@ -10,8 +10,8 @@ import (
 
 	"tend/api"
 	"tend/client"
-	"tend/internal/app"
 	"tend/internal/errs"
+	"tend/internal/redact"
 )
 
 // envOptions are what env is asked for.
@@ -104,7 +104,7 @@ func shown(env map[string]string, spec *api.Spec, secrets bool) map[string]strin
 	out := make(map[string]string, len(env))
 	for name, value := range env {
 		if !secrets {
-			value = app.Redacted(name, value)
+			value = redact.Variable(name, value)
 		}
 		out[name] = value
 	}

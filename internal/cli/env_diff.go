@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"tend/api"
-	"tend/internal/app"
 	"tend/internal/config"
 	"tend/internal/errs"
+	"tend/internal/redact"
 )
 
 // difference is a variable that an app and its file do not agree on; nil where
@@ -126,7 +126,7 @@ func (v value) told(name string, secrets bool) *string {
 	case v.found:
 		text = "[from " + text + "]"
 	case !secrets:
-		text = app.Redacted(name, text)
+		text = redact.Variable(name, text)
 	}
 	return &text
 }

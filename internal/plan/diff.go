@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"tend/api"
+	"tend/internal/redact"
 )
 
 // labels are fields of a Spec that no process sees and no rule heeds: who asked,
@@ -105,9 +106,7 @@ func flatten(out map[string]string, prefix string, object map[string]any) {
 func Shown(s *api.Spec) map[string]string {
 	out := fields(s)
 	for name, text := range out {
-		if Secret(name, text) {
-			out[name] = hidden(text)
-		}
+		out[name] = redacted(name, text)
 	}
 	return out
 }
@@ -116,18 +115,14 @@ func Shown(s *api.Spec) map[string]string {
 func Redacted(s api.Spec) api.Spec {
 	s.Env = maps.Clone(s.Env)
 	for name, value := range s.Env {
-		if Secret("env."+name, value) {
-			s.Env[name] = hidden(value)
-		}
+		s.Env[name] = redact.Variable(name, value)
 	}
 	for _, list := range []*[]string{&s.Args, &s.InterpreterArgs} {
-		if Secret("args", strings.Join(*list, " ")) {
-			*list = []string{Hidden}
+		if text := strings.Join(*list, " "); redact.Text(text) != text {
+			*list = []string{redact.Hidden}
 		}
 	}
-	if Secret("script", s.Script) {
-		s.Script = Hidden
-	}
+	s.Script = redact.Text(s.Script)
 	return s
 }
 
@@ -142,10 +137,15 @@ func unitless(name string) string {
 
 // change is a field that differs, fit to be shown.
 func change(field, old, now string) api.Change {
-	if Secret(field, old) || Secret(field, now) {
-		old, now = hidden(old), hidden(now)
+	return api.Change{Field: field, Old: short(redacted(field, old)), New: short(redacted(field, now))}
+}
+
+// redacted is the value of a field as everybody may see it.
+func redacted(field, value string) string {
+	if _, variable, nested := strings.Cut(field, "."); nested {
+		value = redact.Variable(variable, value)
 	}
-	return api.Change{Field: field, Old: short(old), New: short(now)}
+	return redact.Text(value)
 }
 
 func short(text string) string {

@@ -153,6 +153,9 @@ func inheritedBy(spec *api.Spec, vars map[string]string) map[string]string {
 	for name := range spec.Env {
 		delete(env, name)
 	}
+	for name := range spec.Secrets {
+		delete(env, name)
+	}
 	return env
 }
 

@@ -1,27 +1,38 @@
-package app
+// Package redact tells what looks like a secret, and what is shown in its place.
+package redact
 
 import (
 	"net/url"
-	"slices"
+	"regexp"
 	"strings"
 )
 
 // Hidden stands where a secret would.
 const Hidden = "[hidden]"
 
-// telling are parts of names that what is called so is secret by.
-var telling = []string{ //nolint:gochecknoglobals // a table, never written
-	"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "APIKEY", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY", "CREDENTIAL",
-}
+var (
+	// telling matches the names of variables that hold secrets.
+	telling = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|credential|(api|access|private)_?key|signature|cookie|^key)s?([^a-z]|$)`)
+	// spoken matches texts that hold one: --token=x, or the password of a URL.
+	spoken = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|api[-_]?key)["']?[ =:,]|://[^/\s:@]*:[^/\s@]+@`)
+)
 
-// Redacted is the value of a variable as everybody may see it: hidden where its
+// Variable is the value of a variable as everybody may see it: hidden where its
 // name says that it is secret, and without the password of a URL.
-func Redacted(name, value string) string {
-	upper := strings.ToUpper(name)
-	if value != "" && slices.ContainsFunc(telling, func(part string) bool { return strings.Contains(upper, part) }) {
+func Variable(name, value string) string {
+	if value != "" && telling.MatchString(name) {
 		return Hidden
 	}
 	return withoutPassword(value)
+}
+
+// Text is a text as everybody may see it: hidden where it holds an option or a
+// URL with a secret.
+func Text(text string) string {
+	if spoken.MatchString(text) {
+		return Hidden
+	}
+	return text
 }
 
 // withoutPassword hides what stands between the user's name and the host of a
