@@ -298,7 +298,6 @@ func TestAnAppThatChangesItsOwnFile(t *testing.T) {
 			t.Errorf("the reason is %q", r)
 		}
 		time.Sleep(quickly + time.Second)
-		began = time.Now()
 		before := len(w.k.asks())
 		w.FilesChanged(key, "/x/data.db")
 		synctest.Wait()

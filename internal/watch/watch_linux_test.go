@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -210,9 +211,7 @@ func TestChanges(t *testing.T) {
 						t.Skip("a look cannot tell")
 					}
 					watch.Options = map[string]any{"usePolling": true, "interval": int64(20)}
-					for k, v := range test.watch.Options {
-						watch.Options[k] = v
-					}
+					maps.Copy(watch.Options, test.watch.Options)
 				}
 				e.look(key, watch)
 				test.change(e)
