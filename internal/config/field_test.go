@@ -284,7 +284,7 @@ func TestFieldsThatAreWrong(t *testing.T) {
 // and the error names the file, the app and the field.
 func TestEachFieldRefuses(t *testing.T) {
 	anything := Fields{"x": Fields{}} // an object is nothing that most can be
-	wrong := map[string]any{"io": "text", "watch_options": 5, "env": "A=1", "limits": 5, "log_rotate": 5}
+	wrong := map[string]any{"io": "text", "watch_options": 5, "env": "A=1", "env_file": []any{Fields{}}, "limits": 5, "log_rotate": 5}
 	for _, f := range table {
 		for _, name := range append([]string{f.name}, f.aliases...) {
 			bad, ok := wrong[f.name]

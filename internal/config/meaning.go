@@ -16,7 +16,8 @@ func meanings() map[string]meaning {
 	anyNumber := either(ofType("number"), matching(numeric))
 	number := either(shape{"type": "number", "minimum": 0}, matching(numeric))
 	duration := either(number, matching(`^\s*[0-9.]+\s*[a-zA-Z]+\s*$`)) // or a size
-	codes := either(text, listOf(text))
+	code := either(shape{"type": "integer", "minimum": 0, "maximum": 255}, ofType("string"))
+	codes := either(code, listOf(code))
 	account := either(ofType("string"), shape{"type": "integer", "minimum": 0})
 	object := ofType("object")
 	env := either(object, oneOf(""))
@@ -24,6 +25,8 @@ func meanings() map[string]meaning {
 	filter := either(ofType("boolean"), texts)
 	combined := either(flag, text)
 	rotation := ofType("string", "number", "boolean")
+	seconds := either(shape{"type": "number", "minimum": 0}, ofType("string"))
+	limit := limitShape()
 	return map[string]meaning{
 		// Identity and launch.
 		"script":             {text, "the file to run, or a command line for a shell"},
@@ -38,13 +41,22 @@ func meanings() map[string]meaning {
 		"execute_command":    {flag, "run in fork mode whatever else is said"},
 		"instances":          {either(ofType("integer"), oneOf("max"), matching(numeric)), "how many to run; max or 0: one a core; -1: one less than cores"},
 		"balance":            {oneOf("round-robin", "round_robin", "rr", "shared", "none", "reuseport"), "how connections come to the workers of a cluster"},
+		"instance_start":     {number, "the number of the first instance"},
 		"instance_var":       {text, "the variable that holds the number of the instance"},
 		"increment_var":      {text, "a variable that grows by one from instance to instance"},
 		"port":               {anyNumber, "the variable PORT"},
 		"uid":                {account, "the user to run as, by name or number (root only)"},
 		"gid":                {account, "the group to run as, by name or number (root only)"},
+		"groups":             {either(account, listOf(account)), "supplementary groups, in place of the user's"},
+		"umask":              {either(shape{"type": "integer", "minimum": 0, "maximum": 511}, matching(`^(0o)?[0-7]+$`)), "the bits that files of the app do not get: octal in a text, as 027"},
+		"limits":             {limitsShape(limit), "resource limits by name (nofile, nproc, core, as, ...): a number, unlimited, or soft:hard"},
+		"nofile":             {limit, "how many files the app may have open"},
+		"nproc":              {limit, "how many processes its user may have"},
+		"core":               {limit, "how large a core file may be"},
+		"priority":           {either(ofType("integer"), matching(numeric)), "of the apps of one command the lowest starts first and stops last; 999 without it"},
 		"username":           {text, "the name that lists show as the user"},
-		"env":                {env, "variables of the app; objects become JSON"},
+		"env":                {env, "variables of the app; objects become JSON, but for {\"from\": \"file:...\"}, which says where a secret is"},
+		"env_file":           {texts, "files of variables (.env), below env"},
 		"filter_env":         {filter, "variables not to inherit: true for all, a list for those whose name holds one of it, a text for that one"},
 		"append_env_to_name": {flag, "with --env NAME the app is called name-NAME"},
 		"autostart":          {flag, "false: list the app without starting it"},
@@ -67,7 +79,10 @@ func meanings() map[string]meaning {
 		"disable_source_map_support": {flag, "do not"},
 
 		// Restart policy and lifecycle.
-		"autorestart":               {flag, "false: an app that ends stays ended"},
+		"autorestart":               {either(flag, oneOf("unexpected")), "false: an app that ends stays ended; unexpected: unless its exit code is one of expected_exit_codes"},
+		"expected_exit_codes":       {codes, "exit codes after which unexpected does not restart; 0 without them"},
+		"start_secs":                {seconds, "stay launching until the app was up so long; an end before is one that came too early"},
+		"start_retries":             {number, "so many tries after a start that failed, then give up"},
 		"stop_exit_codes":           {codes, "exit codes after which the app is not restarted"},
 		"max_restarts":              {number, "give up after so many exits that came too early"},
 		"min_uptime":                {duration, "an exit before this is one that came too early: milliseconds, or a text like 3s"},
@@ -75,10 +90,11 @@ func meanings() map[string]meaning {
 		"exp_backoff_restart_delay": {duration, "the first of growing waits before automatic restarts"},
 		"max_memory_restart":        {duration, "restart above this memory: bytes, or a text like 200M"},
 		"cron_restart":              {text, "restart at the times of this pattern of cron; 0 for never"},
+		"cron_restart_stopped":      {flag, "false: cron_restart does not start an app that was stopped"},
 		"stop_signal":               {text, "the signal that asks the app to end"},
 		"kill_timeout":              {duration, "wait this long after it before SIGKILL"},
 		"kill_retry_time":           {duration, "no effect: the kernel tells when a process has ended"},
-		"treekill":                  {flag, "false: signal only the main process"},
+		"treekill":                  {either(flag, oneOf("tree", "group")), "whom the signal reaches: tree or true all that the app started, group what is in its process group, false its first process alone"},
 		"shutdown_with_message":     {flag, `ask the app to end by the message "shutdown", not by a signal`},
 		"wait_ready":                {flag, "the app is online once it says so, by process.send('ready')"},
 		"listen_timeout":            {duration, "wait this long for that"},
@@ -87,7 +103,7 @@ func meanings() map[string]meaning {
 		"ignore_watch":              {texts, "files whose change means nothing"},
 		"watch_delay":               {duration, "wait this long after a change"},
 		"watch_options":             {object, "options of chokidar, as PM2 has them"},
-		"post_update":               {ofType("array"), "commands for PM2's pull, which tend does not have"},
+		"post_update":               {texts, "commands for PM2's pull, which tend does not have"},
 		"exec_timeout":              {duration, "how long each of them may take"},
 
 		// Logs.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 
+	"tend/internal/app"
 	"tend/internal/rotation"
 )
 
@@ -50,6 +51,25 @@ func rotateShape(flag, value shape) shape {
 		properties[camel(field)] = properties[field]
 	}
 	return either(flag, shape{"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+// limitShape is a resource limit: one number for both, or the soft one and the
+// hard one.
+func limitShape() shape {
+	amount := either(shape{"type": "integer", "minimum": -1}, ofType("string"))
+	return either(amount, shape{
+		"type": "object", "properties": map[string]any{"soft": amount, "hard": amount},
+		"required": []string{"soft", "hard"}, "additionalProperties": false,
+	})
+}
+
+// limitsShape is an object of limits.
+func limitsShape(limit shape) shape {
+	properties := map[string]any{}
+	for _, name := range app.LimitNames() {
+		properties[name] = either(limit, ofType("null"))
+	}
+	return shape{"type": "object", "properties": properties, "additionalProperties": false}
 }
 
 // Schema is the JSON Schema of configuration files.
@@ -101,6 +121,10 @@ func described(s shape, text string) shape {
 	return s
 }
 
+// environments matches env_NAME, but env_file, which is a field of its own: in
+// words that every engine of regular expressions knows.
+const environments = `^env_([^f\s]\S*|f([^i\s]\S*)?|fi([^l\s]\S*)?|fil([^e\s]\S*)?|file\S+)$`
+
 // appSchema is that of one app: every spelling of every field.
 func appSchema() shape {
 	properties, meanings := map[string]any{schemaKey: ofType("string")}, meanings()
@@ -116,7 +140,7 @@ func appSchema() shape {
 		"type":       "object",
 		"properties": properties,
 		"patternProperties": map[string]any{
-			envField.String(): described(either(meanings["env"].shape, ofType("null")), "variables that --env NAME lays over env"),
+			environments: described(either(meanings["env"].shape, ofType("null")), "variables that --env NAME lays over env"),
 		},
 		"additionalProperties": false,
 	}

@@ -125,9 +125,9 @@ func excusable(field string, v any) bool {
 		return field == "env"
 	case isNumber:
 		return n > 1e9 || strings.HasPrefix(field, "log_") ||
-			slices.Contains([]string{"min_uptime", "port", "stop_signal", "stop_exit_codes", "cron_restart"}, field)
+			slices.Contains([]string{"min_uptime", "port", "stop_signal", "cron_restart"}, field)
 	case isWhole:
-		return slices.Contains([]string{"min_uptime", "port", "stop_signal", "stop_exit_codes", "cron_restart", "kill_timeout"}, field) ||
+		return slices.Contains([]string{"min_uptime", "port", "stop_signal", "cron_restart", "kill_timeout"}, field) ||
 			strings.HasPrefix(field, "log_") || whole > 1000
 	}
 	return strings.HasPrefix(field, "log_") // true and false are rotations of their own

@@ -258,8 +258,8 @@ func asCodes(v any) ([]int, error) {
 	for _, e := range list {
 		const most = 255
 		n, err := asNumber("an exit code", e)
-		if err == nil && (n < 0 || n > most) {
-			err = fmt.Errorf("%s is not between 0 and %d", show(e), most)
+		if err == nil && (n < 0 || n > most || isFraction(e)) {
+			err = fmt.Errorf("%s is not between 0 and %d: want an exit code", show(e), most)
 		}
 		if err != nil {
 			return nil, err
