@@ -86,8 +86,16 @@ var values = []any{
 	true, false, "true", "false", int64(0), int64(1), int64(-1), int64(80), int64(70000), 1.5, -2.5, 1e12,
 	"", "x", "a b", "5", "0", "-1", " 7 ", "1e3", "0x10", "max", "fork", "cluster_mode", "rr", "shared", "json", "raw", "SIGTERM", "USR2", "12",
 	"3s", "200M", "1.5h", "2 d", "10kb", "* * * * *", "@daily", "gzip", "none", "all", "7d", "YYYY-MM-DD", "inf", "1_000",
-	[]any{}, []any{"a", "b"}, []any{int64(1), "2"}, []any{true}, []any{[]any{}}, []any{map[string]any{}},
-	map[string]any{}, map[string]any{"a": int64(1)}, map[string]any{"max_size": "10M"}, map[string]any{"retain": "all", "maxAge": "7d"},
+	[]any{},
+	[]any{"a", "b"},
+	[]any{int64(1), "2"},
+	[]any{true},
+	[]any{[]any{}},
+	[]any{map[string]any{}},
+	map[string]any{},
+	map[string]any{"a": int64(1)},
+	map[string]any{"max_size": "10M"},
+	map[string]any{"retain": "all", "maxAge": "7d"},
 }
 
 // The schema refuses nothing that a field takes; and what it takes and the field

@@ -175,7 +175,9 @@ func TestAStepSaysWhatItIs(t *testing.T) {
 			[]bool{true, true}, plain, Rules{Changed: true}, api.Step{Do: api.StepUnchanged, Before: 2, After: 2},
 		},
 		"who asks, and from which file, is no change": {
-			[]bool{true, true}, with(func(s *api.Spec) { s.Username, s.File = "bob", "/b" }), Rules{Changed: true},
+			[]bool{true, true},
+			with(func(s *api.Spec) { s.Username, s.File = "bob", "/b" }),
+			Rules{Changed: true},
 			api.Step{Do: api.StepUnchanged, Before: 2, After: 2},
 		},
 		"without Changed everything is restarted": {
@@ -185,47 +187,62 @@ func TestAStepSaysWhatItIs(t *testing.T) {
 			[]bool{true, false}, plain, Rules{Changed: true}, api.Step{Do: api.StepStart, IDs: []int{1}, Before: 2, After: 2},
 		},
 		"another value of a variable restarts": {
-			[]bool{true, true}, with(func(s *api.Spec) { s.Env = map[string]string{"A": "2", "B_TOKEN": "x"} }), Rules{Changed: true},
+			[]bool{true, true},
+			with(func(s *api.Spec) { s.Env = map[string]string{"A": "2", "B_TOKEN": "x"} }),
+			Rules{Changed: true},
 			api.Step{Do: api.StepRestart, IDs: []int{0, 1}, Before: 2, After: 2, Changes: []api.Change{
 				{Field: "env.A", Old: "1", New: "2"}, {Field: "env.B_TOKEN", New: redact.Hidden},
 			}},
 		},
 		"a worker is reloaded where that is asked for": {
-			[]bool{true, false}, with(func(s *api.Spec) { s.KillTimeout = 5 }), Rules{Changed: true, Reload: true},
+			[]bool{true, false},
+			with(func(s *api.Spec) { s.KillTimeout = 5 }),
+			Rules{Changed: true, Reload: true},
 			api.Step{Do: api.StepReload, IDs: []int{0, 1}, Before: 2, After: 2, Changes: []api.Change{
 				{Field: "kill_timeout", Old: "0", New: "5"},
 			}},
 		},
 		"what is to be no worker any more is restarted": {
-			[]bool{true}, with(func(s *api.Spec) { s.Mode, s.Instances = api.Fork, 2 }), Rules{Changed: true, Reload: true},
+			[]bool{true},
+			with(func(s *api.Spec) { s.Mode, s.Instances = api.Fork, 2 }),
+			Rules{Changed: true, Reload: true},
 			api.Step{Do: api.StepRestart, IDs: []int{0}, Before: 1, After: 1, Changes: []api.Change{
 				{Field: "mode", Old: "cluster", New: "fork"},
 			}},
 		},
 		"another number scales": {
-			[]bool{true, true}, with(func(s *api.Spec) { s.Instances = 4 }), Rules{Changed: true},
+			[]bool{true, true},
+			with(func(s *api.Spec) { s.Instances = 4 }),
+			Rules{Changed: true},
 			api.Step{Do: api.StepScale, Before: 2, After: 4, Changes: []api.Change{{Field: "instances", Old: "2", New: "4"}}},
 		},
 		"fewer take the lowest ids away": {
-			[]bool{true, true, true}, with(func(s *api.Spec) { s.Instances = 1 }), Rules{Changed: true},
+			[]bool{true, true, true},
+			with(func(s *api.Spec) { s.Instances = 1 }),
+			Rules{Changed: true},
 			api.Step{Do: api.StepScale, IDs: []int{0, 1}, Before: 3, After: 1, Changes: []api.Change{{Field: "instances", Old: "2", New: "1"}}},
 		},
 		"what was scaled by hand stays so": {
 			[]bool{true, true, true}, plain, Rules{Changed: true}, api.Step{Do: api.StepUnchanged, Before: 3, After: 3},
 		},
 		"but not where exactly the file is wanted": {
-			[]bool{true, true, true}, plain, Rules{Changed: true, Exact: true},
+			[]bool{true, true, true},
+			plain,
+			Rules{Changed: true, Exact: true},
 			api.Step{Do: api.StepScale, IDs: []int{0}, Before: 3, After: 2, Changes: []api.Change{{Field: "instances", Old: "3", New: "2"}}},
 		},
 		"what is not to start gets its Spec and no process": {
-			[]bool{false}, with(func(s *api.Spec) { s.Autostart = false }), Rules{Changed: true},
+			[]bool{false},
+			with(func(s *api.Spec) { s.Autostart = false }),
+			Rules{Changed: true},
 			api.Step{Do: api.StepUpdate, Before: 1, After: 1, Changes: []api.Change{{Field: "autostart", Old: "true", New: "false"}}},
 		},
 		"another environment of the shell is no change": {
 			[]bool{true, true}, plain, Rules{Changed: true}, api.Step{Do: api.StepUnchanged, Before: 2, After: 2},
 		},
 		"unless it is asked for": {
-			[]bool{true, true}, plain,
+			[]bool{true, true},
+			plain,
 			Rules{Changed: true, Inherited: func(*api.Spec) map[string]string {
 				return map[string]string{"LANG": "de", "_": "/bin/y", "API_KEY": "s3"}
 			}},
