@@ -275,11 +275,13 @@ type Instance struct {
 
 	User     string `json:"user"`
 	Watching bool   `json:"watching"`
-	OutFile  string `json:"out_file"`
-	ErrFile  string `json:"error_file"`
-	LogFile  string `json:"log_file,omitempty"` // combined
-	PidFile  string `json:"pid_file"`
-	Script   string `json:"script"`
+	// Monitored is a mark that people set, and nothing follows from.
+	Monitored bool   `json:"monitored,omitempty"`
+	OutFile   string `json:"out_file"`
+	ErrFile   string `json:"error_file"`
+	LogFile   string `json:"log_file,omitempty"` // combined
+	PidFile   string `json:"pid_file"`
+	Script    string `json:"script"`
 
 	// Detail is there only where it was asked for: it is large.
 	Detail *Detail `json:"detail,omitempty"`
@@ -297,9 +299,28 @@ type Detail struct {
 	// NodeVersion is that of the node which runs the process ("22.1.0"), once it
 	// is known.
 	NodeVersion string `json:"node_version,omitempty"`
+	// Actions are what the process said that it can be triggered to do, and
+	// Metrics the figures that it tells of itself, by name.
+	Actions []Action          `json:"actions,omitempty"`
+	Metrics map[string]Metric `json:"metrics,omitempty"`
 	// Versioning is the git repository that the app stood in when it was
 	// launched, nil where it stood in none.
 	Versioning *Versioning `json:"versioning,omitempty"`
+}
+
+// Action is something that an app can be triggered to do (axm:action).
+type Action struct {
+	Name  string `json:"action_name"`
+	Type  string `json:"action_type,omitempty"`
+	Arity int    `json:"arity,omitempty"`
+}
+
+// Metric is a figure that an app tells of itself (axm:monitor).
+type Metric struct {
+	Value    any    `json:"value"` // a number, a text or a truth
+	Unit     string `json:"unit,omitempty"`
+	Type     string `json:"type,omitempty"`
+	Historic bool   `json:"historic,omitempty"`
 }
 
 // Versioning is a checked out revision, as PM2 names its parts.

@@ -116,6 +116,9 @@ const (
 	ActDelete = "delete"
 	ActReset  = "reset"
 	ActSignal = "signal"
+	// ActMonitor and ActUnmonitor set Instance.Monitored.
+	ActMonitor   = "monitor"
+	ActUnmonitor = "unmonitor"
 )
 
 // ActRequest is the body of POST /v1/instances: do Act to every instance

@@ -69,6 +69,13 @@ func (c *Client) Ping(ctx context.Context) (api.Pong, error) {
 	return pong, err
 }
 
+// Host asks what the machine as a whole has and uses.
+func (c *Client) Host(ctx context.Context) (api.Host, error) {
+	var host api.Host
+	err := c.get(ctx, "host", nil, &host)
+	return host, err
+}
+
 // Query chooses instances; the zero Query chooses all.
 type Query struct {
 	Targets []string // names, namespaces, ids, script paths, /regexes/, "all"

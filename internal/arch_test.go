@@ -48,6 +48,7 @@ var layers = [][]string{
 	{
 		"internal/keeper", "internal/nodeipc", "internal/logs", "internal/sysinfo",
 		"internal/watch", "internal/probe", "internal/config", "internal/settings", "internal/secret",
+		"internal/hostinfo",
 	},
 	{"internal/store"},
 	{"internal/supervisor"},

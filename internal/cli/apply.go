@@ -35,14 +35,15 @@ func newApply(env *Env) *cobra.Command {
 	set := cmd.Flags()
 	prune := set.Bool("prune", false, "remove the apps that came from this file and are not in it any more")
 	dryRun := set.Bool("dry-run", false, "show the plan and do nothing; exit code 2 when something would be done")
-	asJSON := set.Bool("json", false, "print the plan as JSON")
+	var json bool
+	asJSON(cmd, &json)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		parallel, err := number(cmd.Flags(), "parallel")
 		if err != nil {
 			return err
 		}
 		return runApply(cmd.Context(), env, applyOptions{
-			file: cmp.Or(first(args), env.defaultFile()), config: fileOptions(cmd.Flags()), prune: *prune, dryRun: *dryRun, json: *asJSON,
+			file: cmp.Or(first(args), env.defaultFile()), config: fileOptions(cmd.Flags()), prune: *prune, dryRun: *dryRun, json: json,
 			updateEnv: on(cmd.Flags(), "update-env"), parallel: parallel, listing: listing(cmd.Flags()),
 		})
 	}

@@ -50,6 +50,7 @@ type Env struct {
 	rest  []string      // what came after "--"
 	stays bool          // --no-daemon: a daemon that is started for us is ours
 	owner *owner        // of that daemon
+	meter *meter        // of a long action that is under way
 	told  string        // the last error of an instance: it is not told again as the end of everything
 }
 
@@ -88,6 +89,7 @@ func Main(ctx context.Context, args []string, world *Env) int {
 	env.raw = env.Stdout
 	env.out = bufio.NewWriterSize(env.Stdout, 64<<10)
 	code := env.run(ctx, args)
+	env.endMeter()
 	if err := env.out.Flush(); err != nil && code == codeOK && !errors.Is(err, syscall.EPIPE) {
 		env.report(err)
 		code = codeFailed
@@ -168,8 +170,8 @@ func newRoot(env *Env) *cobra.Command {
 	root.AddCommand(
 		newStart(env), newApply(env), newStop(env), newRestart(env), newReload(env),
 		newStartOrRestart(env), newStartOrReload(env), newDelete(env), newReset(env), newScale(env), newSendSignal(env),
-		newSend(env), newTrigger(env), newInspect(env), newAttach(env), newRun(env), newDev(env),
-		newList(env), newJlist(env), newPrettylist(env), newDescribe(env), newEnv(env), newID(env), newPid(env), newPing(env),
+		newMonitor(env), newUnmonitor(env), newSend(env), newTrigger(env), newInspect(env), newAttach(env), newRun(env), newDev(env),
+		newList(env), newJlist(env), newPrettylist(env), newDescribe(env), newEnv(env), newID(env), newPid(env), newPing(env), newSlist(env),
 		newLogs(env), newFlush(env), newReloadLogs(env),
 		newSave(env), newResurrect(env), newKill(env), newUpdate(env),
 		newSet(env), newMultiset(env), newGet(env), newUnset(env), newConf(env),

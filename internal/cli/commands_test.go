@@ -243,6 +243,14 @@ func TestDescribe(t *testing.T) {
 	}
 	list[1].Detail.Spec.Secrets = map[string]api.Secret{"API_KEY": {Cmd: []string{"/bin/pass", "show", "api"}}}
 	list[1].Detail.Spec.Env = map[string]string{"DB_PASSWORD": "s3cret"}
+	seven := 7
+	s := list[1].Detail.Spec
+	s.Priority, s.Umask, s.StartRetries, s.StartTime, s.StopSignal = &seven, &seven, &seven, 2000, "SIGTERM"
+	s.Limits = map[string]api.Limit{"nofile": {Soft: 1024, Hard: 4096}, "core": {Soft: -1, Hard: -1}}
+	s.StopCodes, s.Unexpected, s.ExpectedCodes, s.File, s.FileEnv = []int{1, 2}, true, []int{0}, "/srv/apps.json", "production"
+	s.Watch = &api.Watch{Paths: []string{"/srv/src"}, Ignore: []string{"tmp"}}
+	list[1].Detail.Actions = []api.Action{{Name: "gc"}, {Name: "dump"}}
+	list[1].Detail.Metrics = map[string]api.Metric{"Heap Size": {Value: "5.5", Unit: "MiB"}, "Loops": {Value: 3.0}}
 	r := try(t, world(t), &fakeDaemon{instances: list}, "describe", "1")
 	if r.code != 0 || r.stderr != "" {
 		t.Fatalf("got code %d, stderr %q", r.code, r.stderr)

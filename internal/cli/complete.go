@@ -73,7 +73,7 @@ func (e *Env) defineCompletions(root *cobra.Command) {
 	ofCommands := map[string]completer{
 		"start": orFiles, "stop": orFiles, "restart": orFiles, "reload": orFiles, "delete": orFiles,
 		"startOrRestart": files, "startOrReload": files, "startOrGracefulReload": files, "apply": files, "run": files, "dev": files,
-		"reset": several, "logs": several, "trigger": several, "flush": several, "inspect": names,
+		"reset": several, "monitor": several, "unmonitor": several, "logs": several, "trigger": several, "flush": several, "inspect": names,
 		"describe": inTurn(several), "scale": inTurn(names), "id": inTurn(names), "pid": inTurn(names),
 		"send": inTurn(several), "env": inTurn(ids), "attach": inTurn(several),
 		"sendSignal": inTurn(listed(signals...), several),

@@ -22,10 +22,11 @@ type checkOptions struct {
 func newConfigCheck(env *Env) *cobra.Command {
 	cmd := &cobra.Command{Use: "check [file]", Short: "say what is wrong with a configuration file, and where"}
 	strict := cmd.Flags().Bool("strict", false, "a warning is an error too")
-	asJSON := cmd.Flags().Bool("json", false, "print the problems as JSON")
+	var json bool
+	asJSON(cmd, &json)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runConfigCheck(cmd.Context(), env, checkOptions{
-			file: cmp.Or(first(args), env.defaultFile()), config: fileOptions(cmd.Flags()), strict: *strict, json: *asJSON,
+			file: cmp.Or(first(args), env.defaultFile()), config: fileOptions(cmd.Flags()), strict: *strict, json: json,
 		})
 	}
 	return cmd

@@ -21,10 +21,11 @@ type showOptions struct {
 
 func newConfigShow(env *Env) *cobra.Command {
 	cmd := &cobra.Command{Use: "show [file|-]", Short: "print the apps of a configuration file as they will be run"}
-	asJSON := cmd.Flags().Bool("json", false, "print them as JSON")
+	var json bool
+	asJSON(cmd, &json)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runConfigShow(cmd.Context(), env, showOptions{
-			file: cmp.Or(first(args), env.defaultFile()), config: fileOptions(cmd.Flags()), json: *asJSON,
+			file: cmp.Or(first(args), env.defaultFile()), config: fileOptions(cmd.Flags()), json: json,
 		})
 	}
 	return cmd

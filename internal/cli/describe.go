@@ -21,15 +21,15 @@ import (
 )
 
 func newDescribe(env *Env) *cobra.Command {
-	var asJSON, secrets bool
+	var json, secrets bool
 	cmd := &cobra.Command{
 		Use: "describe <name|id>", Aliases: []string{"desc", "info", "show"}, Short: "show all that is known of an app",
 		Args: needs("name|id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runDescribe(cmd.Context(), env, args[0], asJSON, secrets)
+			return runDescribe(cmd.Context(), env, args[0], json, secrets)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	asJSON(cmd, &json)
 	showSecrets(cmd.Flags(), &secrets)
 	return cmd
 }
@@ -39,7 +39,7 @@ func showSecrets(set *pflag.FlagSet, on *bool) {
 	set.BoolVar(on, "show-secrets", false, "show what looks like a secret too")
 }
 
-func runDescribe(ctx context.Context, env *Env, target string, asJSON, secrets bool) error {
+func runDescribe(ctx context.Context, env *Env, target string, json, secrets bool) error {
 	return env.with(ctx, func(c *client.Client) error {
 		list, err := c.Instances(ctx, client.Query{})
 		if err != nil {
@@ -53,11 +53,11 @@ func runDescribe(ctx context.Context, env *Env, target string, asJSON, secrets b
 			if list[i], err = detailed(ctx, c, list[i].ID); err != nil {
 				return err
 			}
-			if asJSON && !secrets {
+			if json && !secrets {
 				conceal(list[i].Detail)
 			}
 		}
-		if asJSON {
+		if json {
 			return env.printJSON(list)
 		}
 		for _, in := range list {
@@ -136,6 +136,7 @@ func description(in api.Instance, now time.Time) []row {
 		row{"unstable restarts", strconv.Itoa(in.Unstable), ""},
 		row{"created at", created(in), ""},
 	)
+	rows = append(rows, ownRows(&spec)...)
 	optional("last exit", exit(in))
 	optional("reason", in.Reason)
 	return rows
@@ -152,8 +153,10 @@ func drain(ms int64) string {
 	if ms == 0 {
 		return "off"
 	}
-	return strconv.FormatInt(ms, 10) + " ms"
+	return milliseconds(ms)
 }
+
+func milliseconds(n int64) string { return strconv.FormatInt(n, 10) + " ms" }
 
 // exit is how the last process ended, "" when none did.
 func exit(in api.Instance) string {
@@ -176,11 +179,34 @@ func (e *Env) appendDescription(dst []byte, in api.Instance, secrets bool, now t
 		heading("Revision control metadata")
 		dst = e.appendRows(dst, revision(v))
 	}
+	if d := in.Detail; len(d.Actions) > 0 {
+		heading("Actions available")
+		grid := make([][]cell, 0, len(d.Actions))
+		for _, a := range d.Actions {
+			grid = append(grid, []cell{{a.Name, boldCyan}})
+		}
+		dst = e.appendGrid(dst, grid)
+		dst = fmt.Appendf(dst, " Trigger via: %s trigger %s <action_name>\n\n", e.Program, in.Name)
+	}
+	if d := in.Detail; len(d.Metrics) > 0 {
+		heading("Code metrics value")
+		dst = e.appendRows(dst, metricRows(d.Metrics))
+	}
 	heading("Divergent env variables from local env")
 	if rows := e.divergent(in.Detail, secrets); len(rows) > 0 {
 		dst = e.appendRows(dst, rows)
 	}
 	return fmt.Appendf(dst, "\n Its logs: `%[1]s logs %[2]s`; its whole environment: `%[1]s env %[3]d`\n", e.Program, in.Name, in.ID)
+}
+
+// metricRows are the figures that an app tells of itself.
+func metricRows(metrics map[string]api.Metric) []row {
+	rows := make([]row, 0, len(metrics))
+	for _, name := range slices.Sorted(maps.Keys(metrics)) {
+		m := metrics[name]
+		rows = append(rows, row{name, strings.TrimSpace(fmt.Sprint(m.Value) + " " + m.Unit), ""})
+	}
+	return rows
 }
 
 // revision is what an app stood in when it was launched.
@@ -215,20 +241,41 @@ func (e *Env) divergent(d *api.Detail, secrets bool) []row {
 // appendRows appends a table of two columns, as wide as its content and no
 // wider than the terminal.
 func (e *Env) appendRows(dst []byte, rows []row) []byte {
-	widths := []int{0, 0}
-	for i := range rows {
-		rows[i].value = cmp.Or(strings.ReplaceAll(rows[i].value, "\n", " "), notAvailable)
-		widths[0] = max(widths[0], displaywidth.String(rows[i].name)+2)
-		widths[1] = max(widths[1], displaywidth.String(rows[i].value)+2)
+	grid := make([][]cell, 0, len(rows))
+	for _, r := range rows {
+		value := cmp.Or(strings.ReplaceAll(r.value, "\n", " "), notAvailable)
+		grid = append(grid, []cell{{r.name, boldCyan}, {value, r.style}})
 	}
-	const borders = 3
-	if room := e.Width - widths[0] - borders; e.Width > 0 {
-		widths[1] = min(widths[1], max(room, 10))
+	return e.appendGrid(dst, grid)
+}
+
+// cell is a text in a table without titles.
+type cell struct {
+	text  string
+	style style
+}
+
+// appendGrid appends a table whose last column gives way to a narrow terminal.
+func (e *Env) appendGrid(dst []byte, grid [][]cell) []byte {
+	widths := make([]int, len(grid[0]))
+	for _, line := range grid {
+		for i, c := range line {
+			widths[i] = max(widths[i], displaywidth.String(harmless(c.text))+2)
+		}
+	}
+	last := len(widths) - 1
+	room := e.Width - len(widths) - 1 // borders
+	for _, w := range widths[:last] {
+		room -= w
+	}
+	if e.Width > 0 {
+		widths[last] = min(widths[last], max(room, 10))
 	}
 	dst = e.appendRule(dst, widths, "┌┬┐")
-	for _, r := range rows {
-		dst = e.appendCell(dst, r.name, boldCyan, widths[0])
-		dst = e.appendCell(dst, r.value, r.style, widths[1])
+	for _, line := range grid {
+		for i, c := range line {
+			dst = e.appendCell(dst, c.text, c.style, widths[i])
+		}
 		dst = e.appendBorder(dst, "│\n")
 	}
 	return e.appendRule(dst, widths, "└┴┘")

@@ -35,7 +35,7 @@ func newEnv(env *Env) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&opts.diff, "diff", false, "compare with the file that the app came from")
-	f.BoolVar(&opts.json, "json", false, "as JSON")
+	asJSON(cmd, &opts.json)
 	showSecrets(f, &opts.secrets)
 	return cmd
 }

@@ -11,7 +11,7 @@ import (
 // gone are commands of PM2 that tend leaves out for good: they are about a
 // service that one pays for, or changed PM2's own installation.
 var gone = []string{ //nolint:gochecknoglobals // a table, never written
-	"link", "unlink", "open", "plus", "register", "login", "logout", "monitor", "unmonitor",
+	"link", "unlink", "open", "plus", "register", "login", "logout",
 	"install-otel", "uninstall-otel", "autoinstall",
 }
 
@@ -39,6 +39,10 @@ var later = []struct{ name, meanwhile string }{ //nolint:gochecknoglobals // a t
 	{"imonit", "`watch tend ls`, and `logs`"},
 }
 
+func absentForGood(env *Env) string {
+	return env.Program + " leaves it out for good: it is about PM2's paid service, or about PM2's own installation"
+}
+
 // newAbsent are the commands that say why there are none. They take anything
 // and connect to nobody.
 func newAbsent(env *Env) []*cobra.Command {
@@ -52,7 +56,7 @@ func newAbsent(env *Env) []*cobra.Command {
 		})
 	}
 	for _, name := range gone {
-		absent(name, "", env.Program+" leaves it out for good: it is about PM2's paid service, or about PM2's own installation")
+		absent(name, "", absentForGood(env))
 	}
 	for _, c := range later {
 		absent(c.name, c.meanwhile, env.Program+" does not have it yet")

@@ -10,13 +10,16 @@ import (
 )
 
 func newID(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var json bool
+	cmd := &cobra.Command{
 		Use: "id <name>", Short: "print the ids of an app", Args: needs("name"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runID(cmd.Context(), env, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runID(cmd.Context(), env, args[0], json) },
 	}
+	asJSON(cmd, &json)
+	return cmd
 }
 
-func runID(ctx context.Context, env *Env, name string) error {
+func runID(ctx context.Context, env *Env, name string, json bool) error {
 	return env.with(ctx, func(c *client.Client) error {
 		list, err := c.Instances(ctx, client.Query{})
 		if err != nil {
@@ -27,6 +30,9 @@ func runID(ctx context.Context, env *Env, name string) error {
 			if in.Name == name {
 				ids = append(ids, in.ID)
 			}
+		}
+		if json {
+			return env.printJSON(ids)
 		}
 		env.print("%s\n", pm2env.Inspect(ids))
 		return nil

@@ -15,15 +15,21 @@ type listOptions struct {
 	mini  bool
 	sort  string
 	watch bool
+	json  bool // for a list that was asked for as such
 }
 
 func newList(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var json bool
+	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls", "l", "ps", "status"}, Short: "list the instances",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runList(cmd.Context(), env, listing(cmd.Flags()))
+			opts := listing(cmd.Flags())
+			opts.json = json
+			return runList(cmd.Context(), env, opts)
 		},
 	}
+	asJSON(cmd, &json)
+	return cmd
 }
 
 // listing are the options of every command that ends with the list.
@@ -50,8 +56,9 @@ func (e *Env) relist(ctx context.Context, c *client.Client, opts listOptions) er
 	again := time.NewTicker(relistEvery)
 	defer again.Stop()
 	for {
-		if e.Width > 0 {
+		if e.Width > 0 && !opts.json {
 			e.print(ansiClear)
+			e.print("Last refresh:  %s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"))
 		}
 		err := e.list(ctx, c, opts)
 		if err == nil {
@@ -77,7 +84,14 @@ func (e *Env) list(ctx context.Context, c *client.Client, opts listOptions) erro
 	if err != nil {
 		return err
 	}
-	return e.write(e.appendList(nil, list, opts, time.Now()))
+	if opts.json {
+		return e.printJSON(sorted(list, opts.sort))
+	}
+	text := e.appendList(nil, list, opts, time.Now())
+	if host, err := c.Host(ctx); err == nil && !opts.mini { // an older daemon knows nothing of it
+		text = e.appendHost(text, host, e.isWide(list))
+	}
+	return e.write(text)
 }
 
 func (e *Env) appendList(dst []byte, list []api.Instance, opts listOptions, now time.Time) []byte {

@@ -56,6 +56,7 @@ type fakeDaemon struct {
 	lingers   int                   // how many pings the old daemon still answers after an update
 	refuse    map[string]*api.Error // by path
 	settings  api.Settings
+	host      *api.Host // nil: it knows nothing of it
 
 	notices   []api.Notice  // of the stream of events, once something was triggered
 	quiet     bool          // that stream goes on after them, in silence
@@ -106,6 +107,12 @@ func (d *fakeDaemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			list.Instances = append(list.Instances, in)
 		}
 		_ = enc.Encode(list)
+	case "host":
+		if d.host == nil {
+			http.NotFound(w, r)
+			return
+		}
+		_ = enc.Encode(d.host)
 	case "save":
 		_ = enc.Encode(api.SaveResponse{Path: "/h/dump.pm2", Saved: d.saved})
 	case "update":

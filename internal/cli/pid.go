@@ -9,12 +9,15 @@ import (
 )
 
 func newPid(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var json bool
+	cmd := &cobra.Command{
 		Use: "pid [name]", Short: "print the pids of an app, or of all",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runPid(cmd.Context(), env, first(args))
+			return runPid(cmd.Context(), env, first(args), json)
 		},
 	}
+	asJSON(cmd, &json)
+	return cmd
 }
 
 // first is the first of args, "" where there is none.
@@ -25,7 +28,14 @@ func first(args []string) string {
 	return args[0]
 }
 
-func runPid(ctx context.Context, env *Env, name string) error {
+// pidJSON is a process as --json prints it.
+type pidJSON struct {
+	ID   int    `json:"id"`
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
+}
+
+func runPid(ctx context.Context, env *Env, name string, json bool) error {
 	return env.with(ctx, func(c *client.Client) error {
 		list, err := c.Instances(ctx, client.Query{})
 		if err != nil {
@@ -33,6 +43,13 @@ func runPid(ctx context.Context, env *Env, name string) error {
 		}
 		if name != "" {
 			list = named(list, name)
+		}
+		if json {
+			pids := make([]pidJSON, 0, len(list))
+			for i := range list {
+				pids = append(pids, pidJSON{list[i].ID, list[i].Name, list[i].PID})
+			}
+			return env.printJSON(pids)
 		}
 		if len(list) == 0 {
 			env.print("\n") // scripts read one line

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"tend/api"
 	"tend/internal/errs"
 	"tend/internal/pm2env"
@@ -25,10 +27,11 @@ const (
 	styleCyan    style = "\x1b[36m"
 	styleInverse style = "\x1b[1;7m"
 
-	boldRed   style = "\x1b[1;31m"
-	boldGreen style = "\x1b[1;32m"
-	boldBlue  style = "\x1b[1;34m"
-	boldCyan  style = "\x1b[1;36m"
+	boldRed    style = "\x1b[1;31m"
+	boldGreen  style = "\x1b[1;32m"
+	boldYellow style = "\x1b[1;33m"
+	boldBlue   style = "\x1b[1;34m"
+	boldCyan   style = "\x1b[1;36m"
 
 	ansiReset = "\x1b[0m"
 )
@@ -82,6 +85,7 @@ func (e *Env) warn(format string, args ...any) {
 // fail tells what went wrong with one of several things, all of it however
 // narrow the terminal is.
 func (e *Env) fail(text string) {
+	e.wipeMeter()
 	_ = e.out.Flush() // an error stays with the writer until Main sees it
 	fmt.Fprintln(e.Stderr, e.paint(styleRed, e.tag()+"[ERROR]")+" "+e.inMargin(text))
 }
@@ -91,13 +95,16 @@ func (e *Env) line(w io.Writer, s style, tag, text string) {
 	if e.Width > 0 {
 		text, _ = fit(text, max(e.Width-len(tag)-1, 1))
 	}
+	e.wipeMeter()
 	fmt.Fprintln(w, e.paint(s, tag)+" "+text)
+	e.drawMeter()
 	_ = e.out.Flush() // an error stays with the writer until Main sees it
 }
 
 // report prints an error: what was being done, what a person can do about it,
 // and the last lines of an app that died.
 func (e *Env) report(err error) {
+	e.endMeter()
 	_ = e.out.Flush() // an error stays with the writer, and another is being told
 	w := errs.Wire(err)
 	if w.Error() == e.told {
@@ -136,10 +143,14 @@ func (e *Env) progress(ev api.Event) {
 	switch ev.Kind {
 	case api.EventTarget:
 		e.info("Applying action %s on app [%s](ids: %s)", action(ev.Act), ev.Target, pm2env.Inspect(ev.IDs))
+		e.measure(len(ev.IDs))
 	case api.EventInstance:
-		e.done(ev)
+		if !e.count(ev) {
+			e.done(ev)
+		}
 	case api.EventApp:
 		e.info("App [%s] launched (%s)", ev.Name, counted(len(ev.IDs), "instance"))
+		e.measure(len(ev.IDs))
 	case api.EventStep:
 		e.step(ev.Step)
 	case api.EventNote:
@@ -158,6 +169,7 @@ func (e *Env) step(s *api.Step) {
 	switch s.Do {
 	case api.StepStart, api.StepRestart, api.StepReload:
 		e.info("Applying action %s on app [%s](ids: %s)", action(s.Do), s.Name, pm2env.Inspect(s.IDs))
+		e.measure(len(s.IDs))
 	case api.StepUnchanged:
 		e.info("App [%s] is unchanged", s.Name)
 	case api.StepScale:
@@ -229,6 +241,10 @@ func counted(n int, noun string) string {
 
 // moment is a time of the API, milliseconds since the epoch.
 func moment(ms int64) time.Time { return time.UnixMilli(ms) }
+
+// asJSON gives a command that reports facts the option to print them for
+// programs.
+func asJSON(cmd *cobra.Command, on *bool) { cmd.Flags().BoolVar(on, "json", false, "as JSON") }
 
 // printJSON prints v so that a person can read it too.
 func (e *Env) printJSON(v any) error {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -23,14 +22,16 @@ import (
 const reportLines = 20
 
 func newReport(env *Env) *cobra.Command {
+	var json bool
 	cmd := &cobra.Command{
 		Use: "report", Short: "print what a bug report should hold; no environment, no arguments of apps",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, _ := cmd.Flags().GetBool("json")
-			return runReport(cmd.Context(), env, asJSON, listing(cmd.Flags()))
+			opts := listing(cmd.Flags())
+			opts.json = json
+			return runReport(cmd.Context(), env, opts)
 		},
 	}
-	cmd.Flags().Bool("json", false, "print it as JSON")
+	asJSON(cmd, &json)
 	return cmd
 }
 
@@ -45,7 +46,7 @@ type fact struct {
 	Value string `json:"value"`
 }
 
-func runReport(ctx context.Context, env *Env, asJSON bool, opts listOptions) error {
+func runReport(ctx context.Context, env *Env, opts listOptions) error {
 	c, err := env.Connect(ctx, false)
 	if err != nil && !errors.Is(err, client.ErrAbsent) {
 		return err
@@ -70,12 +71,10 @@ func runReport(ctx context.Context, env *Env, asJSON bool, opts listOptions) err
 	for i := range tail {
 		tail[i] = harmless(tail[i])
 	}
-	if asJSON {
-		text, err := json.MarshalIndent(map[string]any{"date": now.Format(time.RFC3339), "sections": sections, "instances": states(list), "log": tail}, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encode the report: %w", err)
-		}
-		return env.write(append(text, '\n'))
+	if opts.json {
+		return env.printJSON(map[string]any{
+			"date": now.Format(time.RFC3339), "sections": sections, "instances": states(list), "log": tail,
+		})
 	}
 	plain := *env
 	plain.Color = false

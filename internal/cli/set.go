@@ -15,7 +15,12 @@ func newSet(env *Env) *cobra.Command {
 		Use: "set <key> <value>", Short: "set something for the whole home",
 		Example: "  " + env.Program + " set pm2-logrotate:max_size 10M   rotate logs at ten megabytes\n" +
 			"  " + env.Program + " set pm2-logrotate:retain 30      and keep thirty of each",
-		RunE: func(cmd *cobra.Command, args []string) error { return env.set(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return invalid("run", "set", usageHint(cmd), errors.New("no editor is opened, name what to set; or edit "+env.Home.Settings()))
+			}
+			return env.set(cmd, args)
+		},
 	}
 }
 

@@ -40,13 +40,23 @@ func (e *Env) changeSettings(ctx context.Context, req api.SettingsRequest) error
 
 // showSettings prints what is set under a key: a value, a section, or with "" or
 // "all" everything, as the commands that would set it.
-func (e *Env) showSettings(ctx context.Context, key string) error {
+func (e *Env) showSettings(ctx context.Context, key string, json bool) error {
 	return e.with(ctx, func(c *client.Client) error {
 		now, err := c.Settings(ctx)
 		if err != nil {
 			return err
 		}
-		if key == "" || key == "all" {
+		everything := key == "" || key == "all"
+		if json {
+			var v any = now.Values
+			if found := true; !everything {
+				if v, found = settings.Tree(now.Values).Get(key); !found {
+					return e.errUnset(key)
+				}
+			}
+			return e.printJSON(v)
+		}
+		if everything {
 			e.printSettings(now.Values)
 			return nil
 		}
@@ -56,10 +66,7 @@ func (e *Env) showSettings(ctx context.Context, key string) error {
 			e.print("\nTo change one: %s set %s:KEY VALUE\n", e.Program, key)
 		default:
 			if !found {
-				return &errs.Error{
-					Op: "get", On: key, Kind: errs.NotFound, Err: errors.New("nothing is set under this key"),
-					Hint: "`" + e.Program + " conf` shows what is set",
-				}
+				return e.errUnset(key)
 			}
 			section, name := settings.Section(key)
 			if section == "" {
@@ -70,6 +77,13 @@ func (e *Env) showSettings(ctx context.Context, key string) error {
 		}
 		return nil
 	})
+}
+
+func (e *Env) errUnset(key string) error {
+	return &errs.Error{
+		Op: "get", On: key, Kind: errs.NotFound, Err: errors.New("nothing is set under this key"),
+		Hint: "`" + e.Program + " conf` shows what is set",
+	}
 }
 
 // printSettings prints values and then sections, by name.

@@ -70,7 +70,7 @@ func parseStart(env *Env, set *pflag.FlagSet, targets []string) (startOptions, e
 	return startOptions{
 		targets: targets, args: env.rest, fields: fields(set), file: fileOptions(set), ignored: ignoredByFiles(set),
 		amends: len(describing(set)) > 0 || len(env.rest) > 0, watch: set.Changed("watch"), force: on(set, "force"), updateEnv: on(set, "update-env"),
-		attach: on(set, "attach"), parallel: parallel, listing: listOptions{on(set, "mini-list"), str(set, "sort"), false},
+		attach: on(set, "attach"), parallel: parallel, listing: listOptions{mini: on(set, "mini-list"), sort: str(set, "sort")},
 		started: new([]string),
 	}, err
 }

@@ -40,7 +40,7 @@ func layout(list []api.Instance, width int) []column {
 	}
 	for i := range list {
 		id = max(id, len(strconv.Itoa(list[i].ID))+2)
-		name = max(name, displaywidth.String(list[i].Name)+5)
+		name = max(name, displaywidth.String(marked(&list[i]))+5)
 	}
 	name = min(name, 40)
 	full := []column{
@@ -84,6 +84,11 @@ func layout(list []api.Instance, width int) []column {
 		}
 	}
 	return mini
+}
+
+// isWide tells that the richest list fits.
+func (e *Env) isWide(list []api.Instance) bool {
+	return len(layout(list, e.Width)) == len(layout(list, 0))
 }
 
 // appendTable appends the list as PM2 prints it.
@@ -211,7 +216,17 @@ func harmless(text string) string {
 
 func cellID(in *api.Instance, _ time.Time) (string, style) { return strconv.Itoa(in.ID), boldCyan }
 
-func cellName(in *api.Instance, _ time.Time) (string, style) { return in.Name, "" }
+func cellName(in *api.Instance, _ time.Time) (string, style) {
+	return marked(in), ""
+}
+
+// marked is the name of an instance with the mark that it may have.
+func marked(in *api.Instance) string {
+	if in.Monitored {
+		return "[M] " + in.Name
+	}
+	return in.Name
+}
 
 func cellNamespace(in *api.Instance, _ time.Time) (string, style) { return in.Namespace, "" }
 

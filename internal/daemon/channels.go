@@ -12,7 +12,7 @@ func (d *daemon) newChannels(held []string) *nodeipc.Hub {
 		Shelf: d.keeper, Held: held, Log: d.log,
 		// The supervisor is there before anything is heard.
 		Heard:  func(key string, n nodeipc.News) { d.supervisor.Heard(key, n) },
-		Action: func(key, name string) { d.supervisor.Action(key, name) },
+		Action: func(key string, a api.Action) { d.supervisor.Action(key, a) },
 		Publish: func(n api.Notice, line uint64) {
 			d.notices.PublishMarked(n, fanout.Mark{Key: n.UniqueID, Line: line})
 		},

@@ -138,6 +138,7 @@ type daemon struct {
 	supervisor *supervisor.Supervisor
 	watcher    *watch.Watcher
 	sampler    *sampler
+	hosts      *hosts
 }
 
 // open takes over what the last daemon left.
@@ -183,6 +184,7 @@ func (d *daemon) open() error {
 		return err
 	}
 	d.sampler = newSampler(d.scan, d.supervisor)
+	d.hosts = newHosts(d.log, d.settings.Unmonitored)
 	return nil
 }
 
@@ -196,6 +198,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	server := httpapi.New(httpapi.Options{
 		Supervisor: d.supervisor, Settings: d.settings, Notices: d.notices, Log: d.log, Ping: d.pong, Fresh: d.sampler.fresh,
+		Host:       d.hosts.ask,
 		Update:     d.update,
 		Leave:      func(quit bool) { d.leave(ctx, quit, leave) },
 		Restored:   d.tellReady,
@@ -219,6 +222,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	g.Go(func() error { return d.watcher.Run(ctx) })
 	g.Go(func() error { return d.supervisor.Run(ctx) })
 	g.Go(func() error { return d.sampler.run(ctx) })
+	g.Go(func() error { return d.hosts.run(ctx) })
 	g.Go(func() error {
 		select {
 		case <-d.supervisor.Whole():

@@ -30,6 +30,8 @@ type Options struct {
 	Ping       func() api.Pong
 	// Fresh waits, within bounds, until every process was measured once.
 	Fresh func(ctx context.Context)
+	// Host is what the machine has and uses, as far as that is known at once.
+	Host func(ctx context.Context) api.Host
 	// Update goes over to other binaries; when it returns nil the daemon ends
 	// as soon as the answer is out.
 	Update func(ctx context.Context, req api.UpdateRequest) error
@@ -76,6 +78,7 @@ func New(opts Options) *Server {
 		handle       http.HandlerFunc
 	}{
 		{"GET", "/ping", owner, s.ping},
+		{"GET", "/host", owner, s.host},
 		{"GET", "/instances", owner, s.list},
 		{"POST", "/instances", owner, s.act},
 		{"GET", "/events", owner, s.events},
@@ -208,6 +211,10 @@ func stream(w http.ResponseWriter, r *http.Request, work func(ctx context.Contex
 }
 
 func (s *Server) ping(w http.ResponseWriter, _ *http.Request) { answer(w, s.opts.Ping(), nil) }
+
+func (s *Server) host(w http.ResponseWriter, r *http.Request) {
+	answer(w, s.opts.Host(r.Context()), nil)
+}
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/api"
 	"tend/internal/fdpass"
 )
 
@@ -56,8 +57,9 @@ type channel struct {
 	notes      notes
 	retired    bool // it is to get no more connections
 	drain      drain
-	actions    []string
-	flights    []*flight // connections that it was given and has not answered for
+	actions    []string              // their names
+	metrics    map[string]api.Metric // never changed, for others read them
+	flights    []*flight             // connections that it was given and has not answered for
 	complained complained
 
 	// What the daemon before us made known last, and could not say so any more.
@@ -123,7 +125,7 @@ func (l *loop) open(c Channel, in *inbox) {
 }
 
 func (l *loop) publishStatus(c *channel) {
-	l.h.setStatus(c.Key, Status{Open: !c.closed, Listening: c.notes.Listening, Ready: c.notes.Ready})
+	l.h.setStatus(c.Key, Status{Open: !c.closed, Listening: c.notes.Listening, Ready: c.notes.Ready, Metrics: c.metrics})
 }
 
 // note changes the notes, for the next daemon as well.

@@ -67,4 +67,6 @@ type Status struct {
 	Open      bool // a message can be sent
 	Listening bool // the worker has an address on which it accepts
 	Ready     bool // the app sent "ready"
+	// Metrics are the figures that the app tells of itself. Nobody changes them.
+	Metrics map[string]api.Metric
 }

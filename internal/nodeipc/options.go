@@ -28,7 +28,7 @@ type Options struct {
 	// Heard is told the news of a channel.
 	Heard func(key string, n News)
 	// Action is told of each action that an app registers (axm:action).
-	Action func(key, name string)
+	Action func(key string, a api.Action)
 	// Publish makes a message of an app known. line is its number on the
 	// channel; Published is the last one that the daemon before us made known.
 	Publish   func(n api.Notice, line uint64)

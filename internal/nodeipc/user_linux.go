@@ -34,7 +34,10 @@ func (l *loop) user(c *channel, body []byte) {
 		case "axm:action":
 			l.registered(c, t.data)
 			return
-		case "axm:monitor", "axm:option:configuration": // figures for a dashboard; PM2 makes no event of them either
+		case "axm:monitor": // PM2 makes no event of it either
+			l.reported(c, t.data)
+			return
+		case "axm:option:configuration": // for a dashboard
 			return
 		}
 		n.Topic, n.Data = t.kind, t.data
@@ -59,12 +62,17 @@ func asTyped(body []byte) (t typed, ok bool) {
 
 // registered takes note of an action that the app offers.
 func (l *loop) registered(c *channel, data json.RawMessage) {
-	var a struct {
-		Name string `json:"action_name"`
-	}
+	var a api.Action
 	if json.Unmarshal(data, &a) != nil || a.Name == "" || slices.Contains(c.actions, a.Name) || len(c.actions) >= mostActions {
 		return
 	}
 	c.actions = append(c.actions, a.Name)
-	l.opts.Action(c.Key, a.Name)
+	l.opts.Action(c.Key, a)
+}
+
+// reported takes note of figures that the app tells of itself. Those that it
+// does not mention stay as they were.
+func (l *loop) reported(c *channel, data json.RawMessage) {
+	c.metrics = updated(c.metrics, data)
+	l.publishStatus(c)
 }

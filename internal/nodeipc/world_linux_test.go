@@ -115,7 +115,7 @@ func (w *world) start() {
 				w.heard[key][n]++
 			})
 		},
-		Action: func(_, name string) { w.note(func() { w.actions = append(w.actions, name) }) },
+		Action: func(_ string, a api.Action) { w.note(func() { w.actions = append(w.actions, a.Name) }) },
 		Publish: func(n api.Notice, line uint64) {
 			n.Data = append([]byte(nil), n.Data...)
 			w.note(func() { w.notices = append(w.notices, n); w.marks[n.UniqueID] = line })

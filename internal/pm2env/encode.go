@@ -34,8 +34,10 @@ func instance(in api.Instance) Object {
 	var env map[string]string
 	id, node := "", ""
 	var revision any
+	actions, metrics := []Object{}, Object{}
 	if in.Detail != nil {
 		env, id, node = in.Detail.Env, in.Detail.UniqueID, in.Detail.NodeVersion
+		actions, metrics = actionsOf(in.Detail), metricsOf(in.Detail)
 		if v := in.Detail.Versioning; v != nil {
 			revision = versioning(v)
 		}
@@ -73,8 +75,11 @@ func instance(in api.Instance) Object {
 	b.some("unique_id", id)
 	b.put("vizion_running", false)
 	b.put("km_link", false)
-	b.put("axm_actions", []any{})
-	b.put("axm_monitor", Object{})
+	if in.Monitored {
+		b.put("_km_monitored", true)
+	}
+	b.put("axm_actions", actions)
+	b.put("axm_monitor", metrics)
 	b.put("axm_options", Object{})
 	b.put("axm_dynamic", Object{})
 	b.number(spec.InstanceVar, spec.InstanceStart+in.Index)
@@ -84,6 +89,27 @@ func instance(in api.Instance) Object {
 		}
 	}
 	return b.object
+}
+
+func actionsOf(d *api.Detail) []Object {
+	out := make([]Object, 0, len(d.Actions))
+	for _, a := range d.Actions {
+		out = append(out, Object{{"action_name", a.Name}, {"action_type", or(a.Type, "custom")}, {"arity", a.Arity}})
+	}
+	return out
+}
+
+func metricsOf(d *api.Detail) Object {
+	out := Object{}
+	for _, name := range slices.Sorted(maps.Keys(d.Metrics)) {
+		m := d.Metrics[name]
+		one := Object{{"value", m.Value}}
+		if m.Unit != "" {
+			one = append(one, Member{"unit", m.Unit})
+		}
+		out = append(out, Member{name, append(one, Member{"type", m.Type}, Member{"historic", m.Historic})})
+	}
+	return out
 }
 
 // versioning is v as PM2 has it, without what only git itself could tell.

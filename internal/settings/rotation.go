@@ -95,6 +95,9 @@ func plainText(v any) string {
 // should know of one that is right.
 func check(key, value string) (note string, err error) {
 	names, err := split(key)
+	if err == nil && strings.Join(names, ":") == sysmonit {
+		return "", checkSysmonit(value)
+	}
 	if err != nil || names[0] != logrotate {
 		return "", err
 	}

@@ -1,8 +1,8 @@
 // Package settings is what is set for a whole home by `tend set`: PM2's
 // module_conf.json, in which each module has a section of its own. It reads and
-// writes that file, and knows what the section of pm2-logrotate means here: how
-// logs are rotated where an app does not say. All other sections are kept for
-// whoever reads them.
+// writes that file, and knows what the section of pm2-logrotate means here, how
+// logs are rotated where an app does not say, and pm2:sysmonit. All else is kept
+// for whoever reads it.
 //
 // A file that it does not understand it leaves as it is.
 package settings

@@ -59,10 +59,27 @@ type Record struct {
 	// the two cannot share.
 	Alt bool `json:"alt,omitempty"`
 	// Actions are what the process registered to be triggered.
-	Actions []string `json:"actions,omitempty"`
-	Note    string   `json:"note,omitempty"` // what a person should know, while it runs
+	Actions Actions `json:"actions,omitempty"`
+	Note    string  `json:"note,omitempty"` // what a person should know, while it runs
+	// Monitored is a mark that people set.
+	Monitored bool `json:"monitored,omitempty"`
 	// Watched is since when its files have been watched; zero: they were not.
 	Watched time.Time `json:"watched,omitzero"`
+}
+
+// Actions are what a process can be triggered to do.
+type Actions []api.Action
+
+// UnmarshalJSON also takes names alone, as older journals have them.
+func (a *Actions) UnmarshalJSON(text []byte) error {
+	var names []string
+	if json.Unmarshal(text, &names) != nil {
+		return json.Unmarshal(text, (*[]api.Action)(a))
+	}
+	for _, name := range names {
+		*a = append(*a, api.Action{Name: name})
+	}
+	return nil
 }
 
 // Role is what an instance is to the place in the list that its ID names.

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,7 +66,7 @@ func record(s *Store, id int, spec *api.Spec, env *Environment) Record {
 			WakeAt: at.Add(time.Hour), Exit: lifecycle.Exit{Happened: true, Code: 7}, Reason: "why",
 		},
 		Key: fmt.Sprintf("key-%d", id), KeyLaunch: 5, Proc: sysinfo.Identity{PID: 42, Start: 43, Boot: "boot"}, Version: "1.2.3",
-		Role: Successor, Worker: s.Serial(), Alt: true, Actions: []string{"clear", "\"more\""}, Note: "a note",
+		Role: Successor, Worker: s.Serial(), Alt: true, Actions: Actions{{Name: "clear"}, {Name: "\"more\"", Type: "custom", Arity: 1}}, Note: "a note",
 	}
 }
 
@@ -88,6 +89,21 @@ func same(t testing.TB, want, got []Record) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Environment{})); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
+// Journals had names of actions alone once.
+func TestActionsOfAnOlderJournal(t *testing.T) {
+	for text, want := range map[string]Actions{
+		`["gc","dump"]`:                    {{Name: "gc"}, {Name: "dump"}},
+		`[{"action_name":"gc","arity":1}]`: {{Name: "gc", Arity: 1}},
+		`[]`:                               {}, `null`: nil,
+	} {
+		var got Actions
+		err := json.Unmarshal([]byte(text), &got)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", text, err, diff)
+		}
 	}
 }
 

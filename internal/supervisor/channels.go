@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"tend/api"
 	"tend/internal/app"
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
@@ -56,14 +57,17 @@ func (s *Supervisor) Heard(key string, n nodeipc.News) { s.mail.post(heard{key, 
 
 // Action tells that the process of that key registered an action. It does not
 // block.
-func (s *Supervisor) Action(key, name string) { s.mail.post(registered{key, name}) }
+func (s *Supervisor) Action(key string, a api.Action) { s.mail.post(registered{key, a}) }
 
 type (
 	heard struct {
 		key  string
 		news nodeipc.News
 	}
-	registered struct{ key, action string }
+	registered struct {
+		key    string
+		action api.Action
+	}
 )
 
 func (m heard) handle(s *Supervisor) {
@@ -100,21 +104,26 @@ func (s *Supervisor) saysReady(in *instance, n nodeipc.News) bool {
 // The bounds of what is kept of an app's actions.
 const (
 	maxActions    = 256
-	maxActionName = 256 // bytes
+	maxActionName = 256 // bytes, of its type too
 )
 
 func (m registered) handle(s *Supervisor) {
 	in := s.keys[m.key]
-	if in == nil || slices.Contains(in.rec.Actions, m.action) {
+	if in == nil || can(in, m.action.Name) {
 		return
 	}
-	if len(in.rec.Actions) >= maxActions || len(m.action) > maxActionName {
+	if len(in.rec.Actions) >= maxActions || max(len(m.action.Name), len(m.action.Type)) > maxActionName {
 		s.opts.Log.Warn("an action is left out: there are too many, or its name is too long", "app", in.rec.Spec.Name,
 			"instance", in.rec.ID)
 		return
 	}
 	in.rec.Actions = append(slices.Clip(in.rec.Actions), m.action) // a copy: the store has the old list
 	s.changed(in)
+}
+
+// can tells whether an instance has registered an action.
+func can(in *instance, action string) bool {
+	return slices.ContainsFunc(in.rec.Actions, func(a api.Action) bool { return a.Name == action })
 }
 
 // connect speaks over the channel of the current launch, if it has one.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -104,7 +103,7 @@ func (s *Supervisor) able(ctx context.Context, target string, ids []int, action 
 		for _, id := range ids {
 			if in := s.table[id]; in != nil && in.alive() {
 				running = true
-				if slices.Contains(in.rec.Actions, action) {
+				if can(in, action) {
 					able = append(able, id)
 				}
 			}

@@ -102,10 +102,10 @@ func TestTriggers(t *testing.T) {
 		_, err = trigger("off", "")
 		wantKind(t, err, errs.NotFound, "not running")
 		for _, id := range []int{0, 2} {
-			w.Action(w.row(id).Key, "clear")
-			w.Action(w.row(id).Key, "clear")
+			w.Action(w.row(id).Key, api.Action{Name: "clear"})
+			w.Action(w.row(id).Key, api.Action{Name: "clear"})
 		}
-		w.Action(w.row(1).Key, "other")
+		w.Action(w.row(1).Key, api.Action{Name: "other"})
 		events, err := trigger("a", "")
 		if diff := cmp.Diff([]api.Event{
 			{Kind: api.EventTarget, Act: "trigger", Target: "a", IDs: []int{0, 1, 2}},
@@ -134,12 +134,12 @@ func TestTriggers(t *testing.T) {
 		wantKind(t, err, errs.NotFound, "no action")
 		// What is kept has a bound.
 		for i := range 2 * maxActions {
-			w.Action(w.row(1).Key, fmt.Sprint("action ", i))
+			w.Action(w.row(1).Key, api.Action{Name: fmt.Sprint("action ", i)})
 		}
-		w.Action(w.row(0).Key, strings.Repeat("x", maxActionName+1))
+		w.Action(w.row(0).Key, api.Action{Name: strings.Repeat("x", maxActionName+1)})
 		synctest.Wait()
 		if n := len(w.table[1].rec.Actions); n != maxActions || len(w.table[0].rec.Actions) != 1 {
-			t.Errorf("%d actions are kept, and %q", n, w.table[0].rec.Actions)
+			t.Errorf("%d actions are kept, and %v", n, w.table[0].rec.Actions)
 		}
 	})
 }

@@ -310,7 +310,7 @@ func (in *instance) describe() api.Instance {
 		CreatedAt: millis(life.Created), StartedAt: millis(life.Started),
 		Restarts: life.Restarts, Unstable: life.Unstable, PrevDelay: life.PrevDelay.Milliseconds(),
 		Exited: life.Exit.Happened, ExitCode: life.Exit.Code, ExitUnknown: life.Exit.Unknown,
-		User: spec.Username, Watching: spec.Watch != nil,
+		User: spec.Username, Watching: spec.Watch != nil, Monitored: r.Monitored,
 		OutFile: in.files.Out, ErrFile: in.files.Err, LogFile: in.files.Combined, PidFile: in.files.Pid,
 		Script: spec.Script,
 	}

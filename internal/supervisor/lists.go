@@ -52,6 +52,7 @@ func (s *Supervisor) Details(ctx context.Context, ids []int) ([]api.Instance, er
 			d.Detail = &api.Detail{
 				Spec: in.rec.Spec, Env: app.Merged(in.spec, in.rec.Inherited.Vars), UniqueID: in.rec.Key,
 				NodeVersion: in.rec.Node, Versioning: in.rec.Versioning,
+				Actions: in.rec.Actions, Metrics: s.opts.Channels.Status(in.rec.Key).Metrics,
 			}
 			out = append(out, d)
 		}

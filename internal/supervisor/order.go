@@ -125,6 +125,9 @@ func (s *Supervisor) Act(ctx context.Context, req api.ActRequest, tell func(api.
 	if req.Act == api.ActSignal {
 		return s.actSignal(ctx, req, tell)
 	}
+	if req.Act == api.ActMonitor || req.Act == api.ActUnmonitor {
+		return s.actMonitor(ctx, req, tell)
+	}
 	if !known {
 		return &errs.Error{Op: "act", On: req.Act, Kind: errs.Invalid, Err: errors.New("no such act")}
 	}

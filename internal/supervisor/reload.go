@@ -60,6 +60,7 @@ func (s *Supervisor) replace(in *instance, m order) {
 	next := s.newInstance(store.Record{
 		Serial: s.opts.Store.Serial(), ID: in.rec.ID, Index: in.rec.Index, Spec: in.rec.Spec, Inherited: in.rec.Inherited,
 		Life: lifecycle.Instance{Restarts: in.rec.Life.Restarts + 1}, Role: store.Successor, Alt: !in.rec.Alt,
+		Monitored: in.rec.Monitored,
 	})
 	if m.change != nil {
 		m.change(s, next)

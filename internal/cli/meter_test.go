@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"tend/api"
+)
+
+func TestMeter(t *testing.T) {
+	const n = 12
+	target := api.Event{Kind: api.EventTarget, Act: api.ActStop, Target: "web"}
+	events := []api.Event{}
+	for id := range n {
+		target.IDs = append(target.IDs, id)
+		events = append(events, api.Event{Kind: api.EventInstance, Act: api.ActStop, Name: "web", ID: id, OK: id != 3})
+	}
+	events[3].Error = &api.Error{Kind: "crashed", Message: "it did not end"}
+	d := &fakeDaemon{events: append([]api.Event{target}, events...)}
+	env := world(t)
+	env.Width = 60
+	r := try(t, env, d, "stop", "web")
+	last := r.stdout[strings.LastIndex(r.stdout[:strings.Index(r.stdout, "┌")], "\x1b[K"):]
+	if r.code != 0 || strings.Contains(r.stdout, "(2) ✓") || !strings.Contains(r.stdout, "\r\x1b[K[tend] 6 of 12 ━") || !strings.HasPrefix(last, "\x1b[K[tend] 11 of 12 ✓, 1 ✗\n┌") {
+		t.Errorf("got %q", r.stdout)
+	}
+	if !strings.Contains(r.stderr, "[web](3) ✗ it did not end") {
+		t.Errorf("got %q", r.stderr)
+	}
+	for line := range strings.SplitSeq(r.stdout, ansiWipe) {
+		if text, _, _ := strings.Cut(line, "\n"); len([]rune(text)) >= env.Width {
+			t.Errorf("%q is wider than the terminal", text)
+		}
+	}
+
+	// Nothing of it in a pipe, and of a few instances.
+	env.Width = 0
+	if r = try(t, env, nil, "stop", "web"); strings.Contains(r.stdout, "\r") || strings.Count(r.stdout, "✓") != n-1 {
+		t.Errorf("got %q", r.stdout)
+	}
+	env.Width = 60
+	d.events[0].IDs = d.events[0].IDs[:meterFrom]
+	if r = try(t, env, nil, "stop", "web"); strings.Contains(r.stdout, "\r") {
+		t.Errorf("got %q", r.stdout)
+	}
+}
+
+// A request that ends early leaves no half of a line.
+func TestMeterThatDoesNotEnd(t *testing.T) {
+	d := &fakeDaemon{cut: true, events: []api.Event{{Kind: api.EventApp, Name: "web", IDs: make([]int, 100)}, {Kind: api.EventInstance, Name: "web", OK: true}}}
+	env := world(t)
+	env.Width = 60
+	r := try(t, env, d, "scale", "web", "100")
+	if r.code != 1 || !strings.HasSuffix(r.stdout, ansiWipe) || !strings.Contains(r.stdout, "1 of 100") {
+		t.Errorf("%s", fmt.Sprintf("got %d, %q, %q", r.code, r.stdout, r.stderr))
+	}
+}
