@@ -8,8 +8,8 @@ import (
 	"tend/api"
 )
 
-// machine is one with something of everything.
-func machine() *api.Host {
+// theMachine is one with something of everything.
+func theMachine() *api.Host {
 	cpu := 11.34
 	return &api.Host{
 		At: 1, CPU: &cpu, Memory: api.HostMemory{Total: 1000 << 20, Available: 250 << 20, Active: 100 << 20},
@@ -23,7 +23,7 @@ func machine() *api.Host {
 }
 
 func TestHostLine(t *testing.T) {
-	d := &fakeDaemon{instances: instances(), host: machine()}
+	d := &fakeDaemon{instances: instances(), host: theMachine()}
 	const wide = "host metrics | cpu: 11.3% | ram usage: 75% | eth0: ⇓ 0.002mb/s ⇑ 30mb/s err 2/min drop 2/min | disk: ⇓ 1mb/s ⇑ 1.644mb/s | / 85%\n"
 	env := world(t)
 	if r := try(t, env, d, "ls"); r.code != 0 || !strings.HasSuffix(r.stdout, "\n"+wide) {
@@ -55,7 +55,7 @@ func TestHostLine(t *testing.T) {
 }
 
 func TestSlist(t *testing.T) {
-	d := &fakeDaemon{host: machine()}
+	d := &fakeDaemon{host: theMachine()}
 	env := world(t)
 	r := try(t, env, d, "slist")
 	for _, want := range []string{
@@ -88,7 +88,7 @@ func TestFactsAsJSON(t *testing.T) {
 	serve(t, env, d)
 	d.pong = api.Pong{Version: "v1", PID: 100}
 	for args, want := range map[string]string{
-		"ls --json --sort id:desc": `[{"id":11,`, "--json list": `[{"id":1,`,
+		"ls --json --sort id:desc": `[{"id":11,`, "--json list": `[{"id":10,`,
 		"id api --json": `[1,2]`, "id nosuch --json": `[]`,
 		"pid api --json": `[{"id":1,"name":"api","pid":7420},{"id":2,"name":"api","pid":7421}]`,
 		"ping --json":    `{"version":"v1","pid":100,`,

@@ -17,16 +17,17 @@ const meterFrom = 10
 const ansiWipe = "\r\x1b[K"
 
 // measure begins to count n more instances, where they are many and there is a
-// terminal.
-func (e *Env) measure(n int) {
+// terminal, and tells whether it does.
+func (e *Env) measure(n int) bool {
 	if e.Width == 0 || n <= meterFrom && e.meter == nil {
-		return
+		return false
 	}
 	if e.meter == nil {
 		e.meter = new(meter)
 	}
 	e.meter.total += n
 	e.drawMeter()
+	return true
 }
 
 // count takes an instance in whose work has ended, and tells whether that is all

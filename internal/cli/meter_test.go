@@ -29,7 +29,7 @@ func TestMeter(t *testing.T) {
 		t.Errorf("got %q", r.stderr)
 	}
 	for line := range strings.SplitSeq(r.stdout, ansiWipe) {
-		if text, _, _ := strings.Cut(line, "\n"); len([]rune(text)) >= env.Width {
+		if text, _, _ := strings.Cut(line, "\n"); len([]rune(text)) > env.Width {
 			t.Errorf("%q is wider than the terminal", text)
 		}
 	}

@@ -45,8 +45,11 @@ func runScale(ctx context.Context, env *Env, opts scaleOptions) error {
 	return env.with(ctx, func(c *client.Client) error {
 		req := api.ScaleRequest{Name: opts.name, Cwd: env.Cwd, Count: opts.count, Relative: opts.relative}
 		err := c.Scale(ctx, req, func(ev api.Event) {
-			if ev.Kind != api.EventApp {
+			switch {
+			case ev.Kind != api.EventApp:
 				env.progress(ev)
+				return
+			case env.measure(len(ev.IDs)):
 				return
 			}
 			for range max(1, len(ev.IDs)) {

@@ -103,11 +103,12 @@ func metricsOf(d *api.Detail) Object {
 	out := Object{}
 	for _, name := range slices.Sorted(maps.Keys(d.Metrics)) {
 		m := d.Metrics[name]
-		one := Object{{"value", m.Value}}
-		if m.Unit != "" {
-			one = append(one, Member{"unit", m.Unit})
-		}
-		out = append(out, Member{name, append(one, Member{"type", m.Type}, Member{"historic", m.Historic})})
+		var b builder
+		b.put("value", m.Value)
+		b.some("unit", m.Unit)
+		b.some("type", m.Type)
+		b.put("historic", m.Historic)
+		out = append(out, Member{name, b.object})
 	}
 	return out
 }
