@@ -18,7 +18,6 @@ type Host struct {
 type HostMemory struct {
 	Total     int64 `json:"total_bytes"`
 	Available int64 `json:"available_bytes"` // without swapping
-	Active    int64 `json:"active_bytes"`    // used lately
 }
 
 // HostNet is what goes through an interface of the network: bytes a second, and

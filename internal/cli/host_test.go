@@ -12,7 +12,7 @@ import (
 func theMachine() *api.Host {
 	cpu := 11.34
 	return &api.Host{
-		At: 1, CPU: &cpu, Memory: api.HostMemory{Total: 1000 << 20, Available: 250 << 20, Active: 100 << 20},
+		At: 1, CPU: &cpu, Memory: api.HostMemory{Total: 1000 << 20, Available: 250 << 20},
 		Nets: []api.HostNet{
 			{Name: "eth0", Received: 2097, Sent: 30 << 20, RxErrors: 1.5, TxDropped: 2},
 			{Name: "idle0", Received: 3},
@@ -60,14 +60,14 @@ func TestSlist(t *testing.T) {
 	r := try(t, env, d, "slist")
 	for _, want := range []string{
 		"  'CPU Usage': { value: 11.3, type: 'metric', unit: '%', historic: true },\n", "  'RAM Total': { value: 1048576000, type: 'metric', unit: 'b',",
-		"  'net:rx_5:eth0': { value: 0.002,", "  'Disk Writes': { value: 1.644,", "  'fs:use:/': { value: 85,", "  'fs:size:/data': { value: 20,",
+		"  'net:rx_5:eth0': { value: 0.002,", "  'Disk Writes': { value: 1.644,", "  'fs:use:/': { value: 84.2,", "  'fs:size:/data': { value: 20,",
 	} {
 		if r.code != 0 || !strings.Contains(r.stdout, want) {
 			t.Errorf("got %+v, want %s", r, want)
 		}
 	}
 	r = try(t, env, nil, "sysinfos", "-t")
-	for _, want := range []string{"├── cpu\n│   └── usage: 11.3%\n", "│   ├── eth0\n│   │   ├── received: 2.0kb/s\n", "└── fs\n    ├── /: 84% of 10.0gb\n    └── /data: 12% of 20.0gb\n"} {
+	for _, want := range []string{"├─ CPU Usage\n│  ├─ value: 11.3\n│  ├─ type: metric\n│  ├─ unit: %\n│  └─ historic: true\n├─ ", "├─ RAM Total\n│  ├─ value: 1048576000\n", "└─ fs:size:/data\n   ├─ value: 20\n"} {
 		if r.code != 0 || !strings.Contains(r.stdout, want) {
 			t.Errorf("got %+v, want %s", r, want)
 		}

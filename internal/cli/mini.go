@@ -32,8 +32,9 @@ memory usage : %s%s
 error log : %s
 watching : %s
 PID file : %s
+
 `, in.Name, in.Namespace, cmp.Or(in.Version, notAvailable), in.PID, in.ID, in.State, in.Mode, in.Restarts,
 			uptime(in, now), units.Bytes(in.Memory), " ", in.ErrFile, watching, in.PidFile)
 	}
-	return append(dst, '\n')
+	return dst
 }

@@ -7,11 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tend/api"
 	"tend/client"
 	"tend/internal/errs"
 	"tend/internal/pm2env"
-	"tend/internal/units"
 )
 
 type slistOptions struct {
@@ -45,63 +43,35 @@ func runSlist(ctx context.Context, env *Env, opts slistOptions) error {
 		case opts.json:
 			return env.printJSON(host)
 		case opts.tree:
-			return env.write(appendTree(nil, machineTree(host), ""))
+			return env.write(appendTree(nil, pm2env.Metrics(host), ""))
 		}
 		env.print("%s\n", pm2env.Inspect(pm2env.Metrics(host)))
 		return nil
 	})
 }
 
-// node is one of a tree that is printed: a text, and what belongs to it.
-type node struct {
-	text  string
-	inner []node
-}
-
-func machineTree(h api.Host) []node {
-	leaf := func(name, format string, args ...any) node {
-		return node{text: name + ": " + fmt.Sprintf(format, args...)}
-	}
-	var all []node
-	if h.CPU != nil {
-		all = append(all, node{"cpu", []node{leaf("usage", "%.1f%%", *h.CPU)}})
-	}
-	m := h.Memory
-	all = append(all, node{"memory", []node{
-		leaf("usage", "%.1f%%", pm2env.MemoryUse(m)), leaf("total", "%s", units.Bytes(m.Total)),
-		leaf("available", "%s", units.Bytes(m.Available)), leaf("active", "%s", units.Bytes(m.Active)),
-	}})
-	var nets, mounts []node
-	for _, n := range h.Nets {
-		nets = append(nets, node{harmless(n.Name), []node{
-			leaf("received", "%s/s", units.Bytes(int64(n.Received))), leaf("sent", "%s/s", units.Bytes(int64(n.Sent))),
-			leaf("errors", "%.0f/min", n.RxErrors+n.TxErrors), leaf("dropped", "%.0f/min", n.RxDropped+n.TxDropped),
-		}})
-	}
-	if len(nets) > 0 {
-		all = append(all, node{"net", nets})
-	}
-	if d := h.Disk; d != nil {
-		all = append(all, node{"disk", []node{leaf("reads", "%s/s", units.Bytes(int64(d.Read))), leaf("writes", "%s/s", units.Bytes(int64(d.Written)))}})
-	}
-	for _, mount := range h.Mounts {
-		mounts = append(mounts, leaf(harmless(mount.Path), "%.0f%% of %s", mount.Use, units.Bytes(mount.Size)))
-	}
-	if len(mounts) > 0 {
-		all = append(all, node{"fs", mounts})
-	}
-	return all
-}
-
-// appendTree appends nodes a line each, the way `tree` draws them.
-func appendTree(dst []byte, nodes []node, margin string) []byte {
-	for i, n := range nodes {
-		branch, below := "├── ", "│   "
-		if i == len(nodes)-1 {
-			branch, below = "└── ", "    "
+// appendTree appends the members of an object, a line each, with what is in them
+// below.
+func appendTree(dst []byte, o pm2env.Object, margin string) []byte {
+	for i, m := range o {
+		branch, below := "├─ ", "│  "
+		if i == len(o)-1 {
+			branch, below = "└─ ", "   "
 		}
-		dst = append(dst, margin+branch+n.text+"\n"...)
-		dst = appendTree(dst, n.inner, margin+below)
+		dst = append(dst, margin+branch+harmless(m.Key)...)
+		if inner, ok := m.Value.(pm2env.Object); ok {
+			dst = appendTree(append(dst, '\n'), inner, margin+below)
+		} else {
+			dst = fmt.Appendf(dst, ": %s\n", plainValue(m.Value))
+		}
 	}
 	return dst
+}
+
+// plainValue is a figure or a text as it is.
+func plainValue(v any) string {
+	if n, ok := v.(float64); ok {
+		return plainNumber(n)
+	}
+	return fmt.Sprint(v)
 }

@@ -26,6 +26,7 @@ const netDev = `Inter-|   Receive                                               
     lo: 1000 10 0 0 0 0 0 0 1000 10 0 0 0 0 0 0
   eth0:5000 50 1 2 0 0 0 0 7000 60 3 4 0 0 0 0
  short: 1 2
+  ifb0: 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
 `
 
 const mounts = `overlay / overlay rw 0 0
@@ -41,10 +42,10 @@ func TestParse(t *testing.T) {
 	if got, ok := parseCPU(stat); !ok || got != (ticks{busy: 170, total: 1010}) {
 		t.Errorf("got %+v, %v", got, ok)
 	}
-	if got, ok := parseMemory(meminfo); !ok || got != (api.HostMemory{Total: 2048000 << 10, Available: 1024000 << 10, Active: 512000 << 10}) {
+	if got, ok := parseMemory(meminfo); !ok || got != (api.HostMemory{Total: 2048000 << 10, Available: 1024000 << 10}) {
 		t.Errorf("got %+v, %v", got, ok)
 	}
-	net := []traffic{{name: "eth0", received: 5000, rxErrors: 1, rxDropped: 2, sent: 7000, txErrors: 3, txDropped: 4}}
+	net := []traffic{{name: "lo", received: 1000, sent: 1000}, {name: "eth0", received: 5000, rxErrors: 1, rxDropped: 2, sent: 7000, txErrors: 3, txDropped: 4}}
 	if diff := cmp.Diff(parseNets(netDev), net, cmp.AllowUnexported(traffic{})); diff != "" {
 		t.Errorf("(-got +want):\n%s", diff)
 	}

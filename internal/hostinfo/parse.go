@@ -41,8 +41,6 @@ func parseMemory(text string) (m api.HostMemory, ok bool) {
 			m.Total = kib << 10
 		case "MemAvailable":
 			m.Available = kib << 10
-		case "Active":
-			m.Active = kib << 10
 		}
 	}
 	return m, m.Total > 0 && m.Available <= m.Total
@@ -54,21 +52,24 @@ const (
 	mostMounts = 64
 )
 
-// parseNets reads /proc/net/dev (proc_net(5)); what a machine says to itself is
-// left out.
+// parseNets reads /proc/net/dev (proc_net(5)). An interface that nothing ever went
+// through is left out.
 func parseNets(text string) []traffic {
 	var out []traffic
 	for line := range strings.Lines(text) {
 		name, numbers, found := strings.Cut(line, ":")
 		f := strings.Fields(numbers)
 		name = strings.TrimSpace(name)
-		if !found || len(f) < 16 || name == "lo" || len(out) == mostNets {
+		if !found || len(f) < 16 || len(out) == mostNets {
 			continue
 		}
-		out = append(out, traffic{
+		t := traffic{
 			name: name, received: counter(f[0]), rxErrors: counter(f[2]), rxDropped: counter(f[3]),
 			sent: counter(f[8]), txErrors: counter(f[10]), txDropped: counter(f[11]),
-		})
+		}
+		if t != (traffic{name: name}) {
+			out = append(out, t)
+		}
 	}
 	return out
 }

@@ -21,7 +21,7 @@ func Metrics(h api.Host) Object {
 		put("RAM Usage", "%", Rounded(MemoryUse(m), 1))
 		put("RAM Total", "b", float64(m.Total))
 		put("RAM Available", "b", float64(m.Available))
-		put("RAM Active", "b", float64(m.Active))
+		put("RAM Active", "b", float64(m.Total-m.Available))
 	}
 	for _, n := range h.Nets {
 		put("net:rx_5:"+n.Name, "mb/s", Megabytes(n.Received))
@@ -37,7 +37,7 @@ func Metrics(h api.Host) Object {
 	}
 	for _, m := range h.Mounts {
 		const giga = 1 << 30
-		put("fs:use:"+m.Path, "%", math.Ceil(m.Use))
+		put("fs:use:"+m.Path, "%", Rounded(m.Use, 2))
 		put("fs:size:"+m.Path, "gb", Rounded(float64(m.Size)/giga, 2))
 	}
 	return all
