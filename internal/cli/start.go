@@ -243,9 +243,13 @@ func (e *Env) startScript(ctx context.Context, c *client.Client, script string, 
 	*opts.started = append(*opts.started, spec.Name)
 	e.info("Starting %s in %s_mode (%s)", spec.Script, spec.Mode, counted(spec.Instances, "instance"))
 	err = c.Start(ctx, req, func(ev api.Event) {
-		// What failed of a single instance is the error of the whole.
-		failed := ev.Kind == api.EventInstance && !ev.OK && spec.Instances > 1
-		if failed || ev.Kind == api.EventNote || ev.Kind == api.EventWarning {
+		switch {
+		case ev.Kind == api.EventApp:
+			e.measure(len(ev.IDs))
+		case ev.Kind == api.EventInstance && ev.OK:
+			e.count(ev)
+		case ev.Kind == api.EventInstance && spec.Instances == 1: // the error of the whole tells it
+		case ev.Kind == api.EventInstance, ev.Kind == api.EventNote, ev.Kind == api.EventWarning:
 			e.progress(ev)
 		}
 	})

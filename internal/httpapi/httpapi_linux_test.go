@@ -228,6 +228,7 @@ func serve(t *testing.T, n int) *daemon {
 		Supervisor: d.s, Notices: d.notices, Log: log, Fresh: func(context.Context) {},
 		Settings:   settings.New(h, log, func(r api.Rotation) { d.rotation = r }),
 		Ping:       func() api.Pong { return api.Pong{Version: "v9", PID: 42} },
+		Host:       func(context.Context) api.Host { return api.Host{At: 7} },
 		ReopenLogs: d.logs.Reopen, TruncateLog: d.logs.Truncate,
 		Restored: func() { d.told("restored") },
 		Stopping: func() { d.told("stopping") },
@@ -360,6 +361,9 @@ func TestRoutes(t *testing.T) {
 	if status, text := d.call("GET", "/v1/ping", nil); status != http.StatusOK || !strings.Contains(text, `"version":"v9"`) {
 		t.Errorf("ping: %d %s", status, text)
 	}
+	if status, text := d.call("GET", "/v1/host", nil); status != http.StatusOK || !strings.HasPrefix(text, `{"at_ms":7,`) {
+		t.Errorf("host: %d %s", status, text)
+	}
 	if _, text := d.call("GET", "/v1/instances", nil); text != "{\"instances\":[]}\n" {
 		t.Errorf("an empty list is %s, want an empty array", text)
 	}
@@ -488,7 +492,7 @@ func TestLogRoutes(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	d := serve(t, 1)
 	for path, method := range map[string]string{
-		"/v1/ping": "POST", "/v1/instances": "DELETE", "/v1/events": "POST", "/v1/apps": "GET", "/v1/scale": "GET", "/v1/save": "GET",
+		"/v1/ping": "POST", "/v1/host": "POST", "/v1/instances": "DELETE", "/v1/events": "POST", "/v1/apps": "GET", "/v1/scale": "GET", "/v1/save": "GET",
 		"/v1/message": "GET", "/v1/trigger": "GET", "/v1/input": "GET",
 		"/v1/resurrect": "GET", "/v1/kill": "GET", "/v1/update": "GET", "/v1/profile": "POST", "/v1/logs/reload": "GET", "/v1/logs/flush": "PUT",
 	} {
