@@ -50,6 +50,17 @@ func TestRequests(t *testing.T) {
 			answer: `{"pid":7}`,
 			want:   "GET /v1/ping ",
 		},
+		"host": {
+			call: func(ctx context.Context, c *client.Client) error {
+				h, err := c.Host(ctx)
+				if h.CPU == nil || *h.CPU != 12.5 {
+					t.Errorf("got %+v", h)
+				}
+				return err
+			},
+			answer: `{"at_ms":7,"cpu_percent":12.5}`,
+			want:   "GET /v1/host ",
+		},
 		"profile": {
 			call: func(ctx context.Context, c *client.Client) error {
 				text, err := c.Profile(ctx, api.ProfileCPU, 2500*time.Millisecond)

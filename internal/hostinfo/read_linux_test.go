@@ -37,3 +37,12 @@ func TestReadThisMachine(t *testing.T) {
 		t.Errorf("got %+v, %v", second, err)
 	}
 }
+
+func BenchmarkSample(b *testing.B) {
+	var s Sampler
+	for b.Loop() {
+		if _, err := s.Sample(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

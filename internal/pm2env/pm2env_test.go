@@ -53,14 +53,16 @@ func sample() api.Instance {
 		Exited: true, ExitCode: 1, CPU: 12.34, Memory: 55050240, User: "demo", Watching: true,
 		OutFile: "/h/logs/api-out-3.log", ErrFile: "/h/logs/api-error-3.log", PidFile: "/h/pids/api-3.pid", Monitored: true,
 		Script: "/srv/api/server.js",
-		Detail: &api.Detail{Spec: &spec, Env: map[string]string{
-			"NODE_ENV": "production", "name": "shadow", "cron_restart": "shadow too", "HOME": "/home/demo", "A-B": "<&>",
-		}, UniqueID: "0f5c9f0e-26f6-4b35-8e6f-d2c1a1a3f9ab",
+		Detail: &api.Detail{
+			Spec: &spec, Env: map[string]string{
+				"NODE_ENV": "production", "name": "shadow", "cron_restart": "shadow too", "HOME": "/home/demo", "A-B": "<&>",
+			}, UniqueID: "0f5c9f0e-26f6-4b35-8e6f-d2c1a1a3f9ab",
 			Actions: []api.Action{{Name: "gc", Type: "custom", Arity: 1}, {Name: "old"}},
 			Metrics: map[string]api.Metric{"Heap Size": {Value: "5.5", Unit: "MiB", Type: "internal/heap", Historic: true}, "Loops": {Value: 3.0}}, NodeVersion: "22.1.0", Versioning: &api.Versioning{
 				Type: "git", URL: "https://example.org/x.git", Revision: "a39b79c8796e09927349126f683f8fb951f0a085", Comment: "Say so",
 				UpdateTime: "2026-11-22T19:32:59+00:00", Branch: "main", Remote: "origin", RepoPath: "/srv/api",
-			}},
+			},
+		},
 	}
 }
 

@@ -84,6 +84,8 @@ func TestChanges(t *testing.T) {
 		"a size that is a slip":  {req: set("pm2-logrotate:max_size", "10"), kind: errs.Invalid, say: "10 bytes are less than 1K"},
 		"no time zone":           {req: set("pm2-logrotate:TZ", "Mars/North"), kind: errs.Invalid, say: "Mars/North"},
 		"no number of seconds":   {req: set("pm2-logrotate:workerInterval", "soon"), kind: errs.Invalid, say: `"soon" is no number of seconds`},
+		"the machine unwatched":  {req: set("pm2:sysmonit", "false"), want: `{"a":"1","m":{"k":"v","n":{"x":1}},"pm2":{"sysmonit":"false"}}`},
+		"watched or not":         {req: set("pm2.sysmonit", "maybe"), kind: errs.Invalid, say: `"maybe" is neither true nor false`},
 		"no flag":                {req: set("pm2-logrotate:rotateModule", "1"), kind: errs.Invalid, say: `"1" is neither true nor false`},
 		"a letter left out":      {req: set("pm2-logrotate:max_sze", "1M"), kind: errs.Invalid, say: "there is no such setting"},
 		"too deep":               {req: set("pm2-logrotate:a:b", "1M"), kind: errs.Invalid, say: "it is not a setting of pm2-logrotate"},
@@ -234,6 +236,21 @@ func TestStore(t *testing.T) {
 	New(h, s.log, ruler.apply).Load()
 	if ruler.last().Retain != rotation.RetainAll {
 		t.Errorf("the next daemon begins with %+v", ruler.last())
+	}
+}
+
+func TestUnmonitored(t *testing.T) {
+	s, h, _ := newStore(t)
+	for file, want := range map[string]bool{
+		`{"pm2":{"sysmonit":"false"}}`: true, `{"pm2":{"sysmonit":false}}`: true, `{"pm2":{"sysmonit":"true"}}`: false,
+		`{"pm2":{}}`: false, `{`: false,
+	} {
+		if err := os.WriteFile(h.Settings(), []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Unmonitored(); got != want {
+			t.Errorf("%s: got %v, want %v", file, got, want)
+		}
 	}
 }
 
