@@ -47,42 +47,38 @@ func (e *Env) showSettings(ctx context.Context, key string, json bool) error {
 			return err
 		}
 		everything := key == "" || key == "all"
-		if json {
-			var v any = now.Values
-			if found := true; !everything {
-				if v, found = settings.Tree(now.Values).Get(key); !found {
-					return e.errUnset(key)
-				}
+		var v any = now.Values
+		found := true
+		if !everything {
+			v, found = settings.Tree(now.Values).Get(key)
+		}
+		section, isSection := v.(map[string]any)
+		switch {
+		case !found:
+			return &errs.Error{
+				Op: "get", On: key, Kind: errs.NotFound, Err: errors.New("nothing is set under this key"),
+				Hint: "`" + e.Program + " conf` shows what is set",
 			}
+		case json:
 			return e.printJSON(v)
-		}
-		if everything {
-			e.printSettings(now.Values)
-			return nil
-		}
-		switch v, found := settings.Tree(now.Values).Get(key); v := v.(type) {
-		case map[string]any:
-			e.printSection(key, v)
+		case everything:
+			e.printSettings(section)
+		case isSection:
+			e.printSection(key, section)
 			e.print("\nTo change one: %s set %s:KEY VALUE\n", e.Program, key)
 		default:
-			if !found {
-				return e.errUnset(key)
-			}
-			section, name := settings.Section(key)
-			if section == "" {
-				e.print("Value for key %s: %s\n", name, e.paint(styleGreen, settingText(v)))
-			} else {
-				e.print("Value for module %s key %s: %s\n", section, name, e.paint(styleGreen, settingText(v)))
-			}
+			e.printValue(key, v)
 		}
 		return nil
 	})
 }
 
-func (e *Env) errUnset(key string) error {
-	return &errs.Error{
-		Op: "get", On: key, Kind: errs.NotFound, Err: errors.New("nothing is set under this key"),
-		Hint: "`" + e.Program + " conf` shows what is set",
+func (e *Env) printValue(key string, v any) {
+	text := e.paint(styleGreen, settingText(v))
+	if section, name := settings.Section(key); section != "" {
+		e.print("Value for module %s key %s: %s\n", section, name, text)
+	} else {
+		e.print("Value for key %s: %s\n", name, text)
 	}
 }
 
