@@ -46,6 +46,20 @@ func TestMeter(t *testing.T) {
 	}
 }
 
+func TestMeterOfAStart(t *testing.T) {
+	d := &fakeDaemon{events: []api.Event{{Kind: api.EventApp, Name: "run", IDs: make([]int, 20)}}}
+	for id := range 20 {
+		d.events = append(d.events, api.Event{Kind: api.EventInstance, Act: api.ActStart, Name: "run", ID: id, OK: true})
+	}
+	env := world(t)
+	write(t, env, "run.sh", "#!/bin/sh\n")
+	env.Width = 60
+	r := try(t, env, d, "start", "run.sh", "-i", "20")
+	if r.code != 0 || !strings.Contains(r.stdout, ansiWipe+"[tend] 19 of 20 ━") || !strings.Contains(r.stdout, ansiWipe+"[tend] 20 of 20 ✓\n[tend] Done.\n") {
+		t.Errorf("got %+v", r)
+	}
+}
+
 // A request that ends early leaves no half of a line.
 func TestMeterThatDoesNotEnd(t *testing.T) {
 	d := &fakeDaemon{cut: true, events: []api.Event{{Kind: api.EventApp, Name: "web", IDs: make([]int, 100)}, {Kind: api.EventInstance, Name: "web", OK: true}}}
