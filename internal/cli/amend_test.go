@@ -37,6 +37,10 @@ func TestAmend(t *testing.T) {
 		"one number": {"restart all --kill-timeout 5", []api.ActRequest{
 			{Act: "restart", Targets: []string{"all"}, Change: json.RawMessage(`{"kill_timeout_ms":5}`)},
 		}},
+		"watching, and nothing else": {"restart all --watch", []api.ActRequest{{Act: "restart", Targets: []string{"all"}, Watch: api.WatchToggle}}},
+		"watching, and a number": {"restart all --watch --kill-timeout 5", []api.ActRequest{
+			{Act: "restart", Targets: []string{"all"}, Watch: api.WatchToggle, Change: json.RawMessage(`{"kill_timeout_ms":5}`)},
+		}},
 		"a number that is 0":    {"reload all --kill-timeout 0", []api.ActRequest{{Act: "reload", Targets: []string{"all"}, Change: json.RawMessage(`{"kill_timeout_ms":0}`)}}},
 		"cron is switched off":  {"restart all -c 0", []api.ActRequest{{Act: "restart", Targets: []string{"all"}, Change: json.RawMessage(`{"cron_restart":null}`)}}},
 		"a field as by default": {"restart all --kill-timeout null", []api.ActRequest{{Act: "restart", Targets: []string{"all"}, Change: json.RawMessage(`{"kill_timeout_ms":1600}`)}}},

@@ -67,9 +67,14 @@ func newStart(env *Env) *cobra.Command {
 
 func parseStart(env *Env, set *pflag.FlagSet, targets []string) (startOptions, error) {
 	parallel, err := number(set, "parallel")
+	described := fields(set)
+	amends := describing(set)
+	if described["watch"] == true { // it says whether, and not what
+		amends = slices.DeleteFunc(amends, func(o string) bool { return o == "--watch" })
+	}
 	return startOptions{
-		targets: targets, args: env.rest, fields: fields(set), file: fileOptions(set), ignored: ignoredByFiles(set),
-		amends: len(describing(set)) > 0 || len(env.rest) > 0, watch: set.Changed("watch"), force: on(set, "force"), updateEnv: on(set, "update-env"),
+		targets: targets, args: env.rest, fields: described, file: fileOptions(set), ignored: ignoredByFiles(set),
+		amends: len(amends) > 0 || len(env.rest) > 0, watch: set.Changed("watch"), force: on(set, "force"), updateEnv: on(set, "update-env"),
 		attach: on(set, "attach"), parallel: parallel, listing: listOptions{mini: on(set, "mini-list"), sort: str(set, "sort")},
 		started: new([]string),
 	}, err
@@ -202,7 +207,7 @@ func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, o
 	}
 	if opts.watch {
 		req.Watch = api.WatchOn
-		if opts.toggle {
+		if opts.toggle && opts.fields["watch"] == true {
 			req.Watch = api.WatchToggle
 		}
 	}
