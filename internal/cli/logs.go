@@ -12,7 +12,7 @@ import (
 	"tend/api"
 	"tend/client"
 	"tend/internal/errs"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 )
 
 type logsOptions struct {
@@ -82,13 +82,13 @@ func (e *Env) logs(ctx context.Context, c *client.Client, opts logsOptions) erro
 type logView struct {
 	env     *Env
 	opts    logsOptions
-	query   logs.Query
+	query   read.Query
 	printer *logPrinter
 
 	seen     map[string]bool // paths
 	sources  []*source
 	ids      map[int]bool // instances whose logs are in sources
-	follower *logs.Follower
+	follower *read.Follower
 	started  time.Time
 }
 
@@ -96,9 +96,9 @@ func (e *Env) newLogView(opts logsOptions, now time.Time) (*logView, error) {
 	v := &logView{
 		env: e, opts: opts, started: now, ids: map[int]bool{},
 		seen:  map[string]bool{"": true, "/dev/null": true},
-		query: logs.Query{Lines: max(opts.lines, -opts.lines)},
+		query: read.Query{Lines: max(opts.lines, -opts.lines)},
 	}
-	var filter logs.Filter
+	var filter read.Filter
 	var err error
 	for _, part := range []struct {
 		option, text string
@@ -153,20 +153,20 @@ func (v *logView) show(ctx context.Context, c *client.Client) error {
 		v.addDaemon()
 	}
 	if v.opts.nostream || !v.query.Until.IsZero() {
-		return v.history(func(i int, each func(logs.Line) error) error {
-			return logs.History(v.sources[i].file(), v.query, each)
+		return v.history(func(i int, each func(read.Line) error) error {
+			return read.History(v.sources[i].file(), v.query, each)
 		})
 	}
-	files := make([]logs.File, len(v.sources))
+	files := make([]read.File, len(v.sources))
 	for i, s := range v.sources {
 		files[i] = s.file()
 	}
 	// Where the logs are followed from is noted before the rest is read, so that
 	// no line falls between the two.
-	if v.follower, err = logs.NewFollower(files); err != nil {
+	if v.follower, err = read.NewFollower(files); err != nil {
 		return err
 	}
-	err = v.history(func(i int, each func(logs.Line) error) error { return v.follower.History(i, v.query, each) })
+	err = v.history(func(i int, each func(read.Line) error) error { return v.follower.History(i, v.query, each) })
 	if err != nil {
 		v.follower.Close()
 	}
@@ -205,7 +205,7 @@ func (v *logView) isDaemon(list []api.Instance) bool {
 }
 
 // history prints the lines that are there, log by log.
-func (v *logView) history(lines func(i int, each func(logs.Line) error) error) error {
+func (v *logView) history(lines func(i int, each func(read.Line) error) error) error {
 	if v.query.Lines == 0 {
 		return nil
 	}
@@ -218,7 +218,7 @@ func (v *logView) history(lines func(i int, each func(logs.Line) error) error) e
 			e.print("%s\n", e.paint(styleGrey, s.path+" "+v.which()+":"))
 		}
 		shown := false
-		err := lines(i, func(l logs.Line) error {
+		err := lines(i, func(l read.Line) error {
 			shown = true
 			return v.printer.past(l)
 		})

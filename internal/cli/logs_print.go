@@ -14,7 +14,7 @@ import (
 
 	"tend/api"
 	"tend/internal/dayjs"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 )
 
 const (
@@ -64,7 +64,7 @@ func (e *Env) newLogPrinter(opts logsOptions, keep func([]byte) bool) *logPrinte
 }
 
 // past prints a line that was there before.
-func (p *logPrinter) past(l logs.Line) error {
+func (p *logPrinter) past(l read.Line) error {
 	s := l.Label.(*source)
 	switch {
 	case p.opts.json || p.opts.format:
@@ -78,7 +78,7 @@ func (p *logPrinter) past(l logs.Line) error {
 }
 
 // Line prints a line that came.
-func (p *logPrinter) Line(l logs.Line) error {
+func (p *logPrinter) Line(l read.Line) error {
 	if len(l.Text) == 0 || p.keep != nil && !p.keep(l.Text) {
 		return nil
 	}
@@ -208,7 +208,7 @@ type jsonEvent struct {
 const jsonTime = "2006-01-02T15:04:05.000Z"
 
 // formatted prints a line as --json or --format do.
-func (p *logPrinter) formatted(s *source, l logs.Line) error {
+func (p *logPrinter) formatted(s *source, l read.Line) error {
 	if !p.opts.json {
 		p.line = appendKeys(p.line[:0], s, l)
 		return p.write(nil, p.line)
@@ -232,7 +232,7 @@ func (p *logPrinter) formatted(s *source, l logs.Line) error {
 }
 
 // appendKeys is a line as key=value.
-func appendKeys(b []byte, s *source, l logs.Line) []byte {
+func appendKeys(b []byte, s *source, l read.Line) []byte {
 	kind, id := "out", strconv.Itoa(s.id)
 	switch s.kind {
 	case errSource:

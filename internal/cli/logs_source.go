@@ -11,7 +11,7 @@ import (
 
 	"tend/api"
 	"tend/client"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 )
 
 // source is a log and whose it is.
@@ -23,7 +23,7 @@ type source struct {
 	app  string
 }
 
-func (s *source) file() logs.File { return logs.File{Path: s.path, Label: s} }
+func (s *source) file() read.File { return read.File{Path: s.path, Label: s} }
 
 type sourceKind int
 

@@ -14,7 +14,7 @@ import (
 
 	"tend/api"
 	"tend/client"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 	"tend/internal/units"
 )
 
@@ -64,7 +64,7 @@ func runReport(ctx context.Context, env *Env, opts listOptions) error {
 	}
 	now := time.Now()
 	sections := []section{env.aboutDaemon(pong, now), env.aboutItself(), aboutMachine()}
-	tail, err := logs.Tail(env.Home.Log(), reportLines)
+	tail, err := read.Tail(env.Home.Log(), reportLines)
 	if err != nil {
 		tail = []string{err.Error()} // a report is for when something is wrong
 	}

@@ -14,7 +14,7 @@ import (
 
 	"tend/api"
 	"tend/internal/console"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 )
 
 // screenOptions are how lines look.
@@ -130,7 +130,7 @@ func (s *screen) print(l console.Lines) error {
 	s.now = time.Now()
 	for text := l.Text; len(text) > 0; {
 		line, rest, _ := bytes.Cut(text, []byte("\n"))
-		if err := s.printer.Line(logs.Line{Label: from, Text: line, At: s.now}); err != nil {
+		if err := s.printer.Line(read.Line{Label: from, Text: line, At: s.now}); err != nil {
 			return err
 		}
 		text = rest

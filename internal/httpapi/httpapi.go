@@ -179,9 +179,9 @@ func answer(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v) // as above
 }
 
-// read reads the body of a request into v. Fields that are not known are an
+// decode reads the body of a request into v. Fields that are not known are an
 // error: a newer client must not believe that they were heeded.
-func read(r *http.Request, v any) error {
+func decode(r *http.Request, v any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
@@ -280,7 +280,7 @@ func (s *Server) input(w http.ResponseWriter, r *http.Request) {
 // events answers a request of type T with the events of work.
 func events[T any](w http.ResponseWriter, r *http.Request, work func(context.Context, T, func(api.Event)) error) {
 	var req T
-	if err := read(r, &req); err != nil {
+	if err := decode(r, &req); err != nil {
 		refuse(w, err)
 		return
 	}
@@ -294,7 +294,7 @@ func (s *Server) settings(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) changeSettings(w http.ResponseWriter, r *http.Request) {
 	var req api.SettingsRequest
-	if err := read(r, &req); err != nil {
+	if err := decode(r, &req); err != nil {
 		refuse(w, err)
 		return
 	}
@@ -321,7 +321,7 @@ func (s *Server) log(r *http.Request, act string, args ...any) {
 
 func (s *Server) save(w http.ResponseWriter, r *http.Request) {
 	var req api.SaveRequest
-	if err := read(r, &req); err != nil {
+	if err := decode(r, &req); err != nil {
 		refuse(w, err)
 		return
 	}
@@ -346,7 +346,7 @@ func (s *Server) kill(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) update(w http.ResponseWriter, r *http.Request) {
 	var req api.UpdateRequest
-	err := read(r, &req)
+	err := decode(r, &req)
 	was := s.opts.Ping()
 	if err == nil {
 		s.log(r, "update", "daemon", req.Daemon, "keeper", req.Keeper)
@@ -368,7 +368,7 @@ func (s *Server) flushLogs(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Targets []string `json:"targets"`
 	}
-	if err := read(r, &req); err != nil {
+	if err := decode(r, &req); err != nil {
 		refuse(w, err)
 		return
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"tend/api"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 )
 
 // topicOf is the topic of the lines of a stream.
@@ -25,7 +25,7 @@ func topicOf(stream string) string {
 type lineNotices struct {
 	server   *Server
 	req      logRequest
-	follower *logs.Follower
+	follower *read.Follower
 }
 
 // linesOf are those of the topics that are lines; nil: none is.
@@ -45,7 +45,7 @@ func (s *Server) linesOf(topics []string) (*lineNotices, error) {
 	if ferr != nil {
 		return nil, ferr
 	}
-	l.follower, ferr = logs.NewFollower(files)
+	l.follower, ferr = read.NewFollower(files)
 	return l, ferr
 }
 
@@ -62,7 +62,7 @@ func (l *lineNotices) run(ctx context.Context, out *noticeStream) {
 // lineTeller makes a notice of each line.
 type lineTeller struct{ *noticeStream }
 
-func (t lineTeller) Line(l logs.Line) error {
+func (t lineTeller) Line(l read.Line) error {
 	of := l.Label.(api.LogLine)
 	data, err := json.Marshal(string(l.Text))
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 	"tend/api"
 	"tend/internal/errs"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 	"tend/internal/supervisor"
 )
 
@@ -38,8 +38,8 @@ type logRequest struct {
 	cwd     string
 	stream  string // "" is both
 	follow  bool
-	query   logs.Query
-	after   []logs.Position
+	query   read.Query
+	after   []read.Position
 }
 
 // logs streams lines of logs. It reads them from their files as fast as the
@@ -49,7 +49,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 	if err == nil && r.Header.Get("Last-Event-ID") != "" { // a browser that comes back
 		err = req.goOnAfter(r.Header.Get("Last-Event-ID"))
 	}
-	var files []logs.File
+	var files []read.File
 	if err == nil {
 		files, err = s.logFiles(&req)
 	}
@@ -57,7 +57,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	f, err := logs.NewFollower(files)
+	f, err := read.NewFollower(files)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -69,7 +69,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 }
 
 // tellLogs tells the lines that are there, and then those that come.
-func (s *Server) tellLogs(ctx context.Context, req *logRequest, f *logs.Follower, files []logs.File, out *logStream) error {
+func (s *Server) tellLogs(ctx context.Context, req *logRequest, f *read.Follower, files []read.File, out *logStream) error {
 	defer f.Close()
 	for i := range files {
 		if files[i].After != nil || !files[i].Since.IsZero() {
@@ -77,7 +77,7 @@ func (s *Server) tellLogs(ctx context.Context, req *logRequest, f *logs.Follower
 		}
 		past := f.History
 		if !req.follow { // the last line may lack its end
-			past = func(i int, q logs.Query, each func(logs.Line) error) error { return logs.History(files[i], q, each) }
+			past = func(i int, q read.Query, each func(read.Line) error) error { return read.History(files[i], q, each) }
 		}
 		if err := past(i, req.query, out.Line); err != nil {
 			return err
@@ -104,7 +104,7 @@ func (s *Server) tellLogs(ctx context.Context, req *logRequest, f *logs.Follower
 }
 
 // addLogs follows the logs of instances that come, until ctx ends.
-func (s *Server) addLogs(ctx context.Context, req *logRequest, f *logs.Follower) {
+func (s *Server) addLogs(ctx context.Context, req *logRequest, f *read.Follower) {
 	began := time.Now()
 	for notices := s.opts.Notices.Reader(nil); ctx.Err() == nil; {
 		files, err := s.logFiles(req)
@@ -129,7 +129,7 @@ func (s *Server) addLogs(ctx context.Context, req *logRequest, f *logs.Follower)
 
 // logFiles are the logs that are asked for, each once. Who follows may name
 // what is not there yet.
-func (s *Server) logFiles(req *logRequest) ([]logs.File, error) {
+func (s *Server) logFiles(req *logRequest) ([]read.File, error) {
 	rows := s.opts.Supervisor.View().Rows
 	wanted := map[int]bool{}
 	for _, t := range req.targets {
@@ -141,7 +141,7 @@ func (s *Server) logFiles(req *logRequest) ([]logs.File, error) {
 			wanted[id] = true
 		}
 	}
-	var files []logs.File
+	var files []read.File
 	for _, row := range rows {
 		if len(req.targets) == 0 || wanted[row.ID] {
 			files = req.appendFiles(files, row)
@@ -150,13 +150,13 @@ func (s *Server) logFiles(req *logRequest) ([]logs.File, error) {
 	return files, nil
 }
 
-func (req *logRequest) appendFiles(files []logs.File, row *supervisor.Row) []logs.File {
+func (req *logRequest) appendFiles(files []read.File, row *supervisor.Row) []read.File {
 	for _, l := range []struct{ stream, path string }{{api.StreamOut, row.OutFile}, {api.StreamErr, row.ErrFile}} {
-		known := slices.ContainsFunc(files, func(f logs.File) bool { return f.Path == l.path })
+		known := slices.ContainsFunc(files, func(f read.File) bool { return f.Path == l.path })
 		if known || l.path == "" || l.path == os.DevNull || req.stream != "" && req.stream != l.stream {
 			continue
 		}
-		file := logs.File{Path: l.path, Label: api.LogLine{ID: row.ID, Name: row.Name, Namespace: row.Namespace, Stream: l.stream}}
+		file := read.File{Path: l.path, Label: api.LogLine{ID: row.ID, Name: row.Name, Namespace: row.Namespace, Stream: l.stream}}
 		for i, p := range req.after {
 			if p.Of(l.path) {
 				file.After = &req.after[i]
@@ -197,7 +197,7 @@ func readLogRequest(v url.Values) (logRequest, error) {
 		lines = -1
 	}
 	req.query.Lines = int(number("lines", lines))
-	var filter logs.Filter
+	var filter read.Filter
 	for name, into := range map[string]**regexp.Regexp{"grep": &filter.Grep, "exclude": &filter.Exclude} {
 		if text := v.Get(name); text != "" {
 			re, rerr := regexp.Compile(text)
@@ -220,7 +220,7 @@ func readLogRequest(v url.Values) (logRequest, error) {
 }
 
 func (req *logRequest) goOnAfter(text string) error {
-	p, err := logs.ParsePosition(text)
+	p, err := read.ParsePosition(text)
 	if err == nil {
 		req.after = append(req.after, p)
 	}
@@ -274,7 +274,7 @@ func (s *logStream) Write(b []byte) (int, error) {
 }
 
 // Line tells a line.
-func (s *logStream) Line(l logs.Line) error {
+func (s *logStream) Line(l read.Line) error {
 	if s.keep != nil && !s.keep(l.Text) {
 		return nil
 	}
@@ -287,7 +287,7 @@ func (s *logStream) Line(l logs.Line) error {
 }
 
 // mark tells where a log is followed from.
-func (s *logStream) mark(l api.LogLine, p logs.Position) error {
+func (s *logStream) mark(l api.LogLine, p read.Position) error {
 	l.Mark, l.Position = true, p.String()
 	return s.tell(l)
 }

@@ -16,7 +16,7 @@ import (
 	"tend/api"
 	"tend/client"
 	"tend/internal/errs"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 	"tend/internal/testkit"
 )
 
@@ -167,7 +167,7 @@ func TestASlowReaderOfLogsIsToldToGo(t *testing.T) {
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := newLogStream(w, r, nil)
 		out.limit = 50 * time.Millisecond
-		err := logs.History(logs.File{Path: path, Label: api.LogLine{Name: "web"}}, logs.Query{Lines: -1}, out.Line)
+		err := read.History(read.File{Path: path, Label: api.LogLine{Name: "web"}}, read.Query{Lines: -1}, out.Line)
 		out.end(err)
 		ended <- err
 	})}

@@ -19,7 +19,7 @@ func Rotated(path string) ([]rotation.Part, error) {
 	// what is found twice has stood still.
 	var last []rotation.Part
 	for {
-		parts, _, err := aside(path, listings{})
+		parts, _, err := Listings{}.Aside(path)
 		if err != nil || slices.Equal(parts, last) {
 			return parts, err
 		}
@@ -27,19 +27,19 @@ func Rotated(path string) ([]rotation.Part, error) {
 	}
 }
 
-// listings are directories that were read, so that one with the logs of a
+// Listings are directories that were read, so that one with the logs of a
 // thousand apps is read once for all of them.
-type listings map[string][]os.DirEntry
+type Listings map[string][]os.DirEntry
 
 // of is what is in the directory of a path, by name.
-func (l listings) of(path string) ([]os.DirEntry, error) {
+func (l Listings) of(path string) ([]os.DirEntry, error) {
 	dir := filepath.Dir(path)
 	if entries, ok := l[dir]; ok {
 		return entries, nil
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, unreadable(dir, err)
+		return nil, Unreadable(dir, err)
 	}
 	l[dir] = entries
 	return entries, nil
@@ -56,9 +56,10 @@ func beginning(entries []os.DirEntry, prefix string) []os.DirEntry {
 	return entries[:end]
 }
 
-// aside is Rotated, and beside that what a death in the middle of compressing
-// left: files that are not whole, and second copies of some that are.
-func aside(path string, l listings) (parts, leftover []rotation.Part, err error) {
+// Aside is Rotated, as the directory was when it was read, and beside that what
+// a death in the middle of compressing left: files that are not whole, and
+// second copies of some that are.
+func (l Listings) Aside(path string) (parts, leftover []rotation.Part, err error) {
 	entries, err := l.of(path)
 	if err != nil {
 		return nil, nil, err
@@ -75,7 +76,7 @@ func aside(path string, l listings) (parts, leftover []rotation.Part, err error)
 			continue
 		}
 		if err != nil {
-			return nil, nil, unreadable(p.Path, err)
+			return nil, nil, Unreadable(p.Path, err)
 		}
 		p.Last, p.Size = info.ModTime(), info.Size()
 		if p.Half {
@@ -97,8 +98,8 @@ func aside(path string, l listings) (parts, leftover []rotation.Part, err error)
 	return parts, leftover, nil
 }
 
-// exists tells whether something has a path, be it a link to nowhere.
-func exists(path string) bool {
+// Exists tells whether something has a path, be it a link to nowhere.
+func Exists(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)
 }

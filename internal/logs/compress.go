@@ -38,7 +38,7 @@ func Compress(args []string) error {
 	method, path := args[0], args[1]
 	stepBack()
 	if err := compressFile(method, path); err != nil {
-		return problem("compress log", path, err)
+		return Problem("compress log", path, err)
 	}
 	return nil
 }

@@ -193,7 +193,7 @@ func (l *loop) write(s *stream, text []byte) error {
 		o := &s.outs[i]
 		o.ahead = 0
 		if o.plain {
-			o.times.note(now, o.size)
+			o.times.Note(now, o.size)
 			o.size += int64(len(text))
 			o.mid = text[len(text)-1] != '\n'
 		}

@@ -2,7 +2,6 @@ package logs
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,7 +23,7 @@ type file struct {
 	plain   bool // what was written can be cut off again
 	size    int64
 	mid     bool // what was written last lacks its end
-	times   *times
+	times   *Times
 
 	said    *api.Rotation // by its stream; nil: nothing
 	care    care
@@ -78,7 +77,7 @@ func (f *file) write(b []byte) (written int, err error) {
 func (f *file) close() {
 	_ = unix.Close(f.fd)
 	if f.times != nil {
-		f.times.close()
+		f.times.Close()
 	}
 }
 
@@ -124,31 +123,13 @@ func openRetry(path string, flags int, mode uint32) (int, error) {
 
 // refuse is what a person is told about a log that cannot be written.
 func refuse(op, path string, err error) error {
-	e := problem(op, path, err)
+	e := Problem(op, path, err)
 	switch {
 	case e.Hint != "":
 	case e.Kind == errs.Denied:
 		e.Hint = "choose a path that tend may write to, with --output, --error or --log"
 	case e.Kind == errs.Invalid:
 		e.Hint = "choose the path of a file, with --output, --error or --log"
-	}
-	return e
-}
-
-// problem says what sort of failure a path met with.
-func problem(op, path string, err error) *errs.Error {
-	e := &errs.Error{Op: op, On: path, Kind: errs.Internal, Err: err}
-	switch {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
-		e.Kind = errs.Denied
-	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ELOOP):
-		e.Kind = errs.Invalid
-	case errors.Is(err, unix.ENXIO):
-		e.Kind, e.Hint = errs.Invalid, "nobody reads this pipe: start its reader first, or choose a file"
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		e.Kind, e.Hint = errs.Full, "free some space"
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		e.Kind, e.Hint = errs.Full, "raise the limit of open files (ulimit -n)"
 	}
 	return e
 }

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -53,11 +54,20 @@ const rotatorVar = "TEND_TEST_LOOK_AFTER"
 func lookAfterIt(path string) {
 	r, err := rotation.New(api.Rotation{Compress: os.Getenv("METHOD"), Retain: -1})
 	if err == nil {
-		err = newRotator(slog.New(slog.DiscardHandler)).lookAfter(context.Background(), path, care{rule: r}, listings{})
+		err = newRotator(slog.New(slog.DiscardHandler)).lookAfter(context.Background(), path, care{rule: r}, Listings{})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+var errEnough = errors.New("enough")
+
+func put(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

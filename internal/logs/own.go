@@ -64,7 +64,7 @@ func (o *Own) turn(now time.Time) {
 	case err != nil:
 		return
 	case is(o.file, named):
-		if !o.rule.Due(named.Size(), time.Time{}, now) || os.Rename(o.path, o.rule.Name(o.path, now, exists)) != nil {
+		if !o.rule.Due(named.Size(), time.Time{}, now) || os.Rename(o.path, o.rule.Name(o.path, now, Exists)) != nil {
 			return
 		}
 	}

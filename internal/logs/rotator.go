@@ -76,7 +76,7 @@ func (t *rotator) Run(ctx context.Context) error {
 	ticker := time.NewTicker(ageEvery)
 	defer ticker.Stop()
 	for {
-		seen := listings{}
+		seen := Listings{}
 		for _, path := range t.take() {
 			if c, ok := t.of(path); ok && ctx.Err() == nil {
 				t.note(ctx, path, t.lookAfter(ctx, path, c, seen))
@@ -134,12 +134,12 @@ func (t *rotator) note(ctx context.Context, path string, err error) {
 // lookAfter does what is to be done for one log. Each step leaves a directory
 // from which the whole of it can be done again. What came into a directory
 // after it was seen is looked after another time.
-func (t *rotator) lookAfter(ctx context.Context, path string, c care, seen listings) error {
+func (t *rotator) lookAfter(ctx context.Context, path string, c care, seen Listings) error {
 	r := c.rule
 	if r.Off {
 		return nil
 	}
-	parts, leftover, err := aside(path, seen)
+	parts, leftover, err := seen.Aside(path)
 	if err != nil {
 		return err
 	}
@@ -200,11 +200,11 @@ func (t *rotator) remove(parts []rotation.Part) error {
 			continue
 		}
 		if err := os.Remove(p.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, problem("remove rotated log", p.Path, err))
+			problems = append(problems, Problem("remove rotated log", p.Path, err))
 			continue
 		}
-		if !p.Half && !slices.ContainsFunc(append(rotation.Packed(p.Plain()), p.Plain()), exists) {
-			dropTimes(p.Plain())
+		if !p.Half && !slices.ContainsFunc(append(rotation.Packed(p.Plain()), p.Plain()), Exists) {
+			DropTimes(p.Plain())
 		}
 	}
 	return errors.Join(problems...)
@@ -213,7 +213,7 @@ func (t *rotator) remove(parts []rotation.Part) error {
 // compressPart has a child compress a file beside it, and puts that in its
 // place. A file that went meanwhile is nobody's loss.
 func (t *rotator) compressPart(ctx context.Context, method string, p rotation.Part) error {
-	if _, written := t.of(p.Path); written || !exists(p.Path) {
+	if _, written := t.of(p.Path); written || !Exists(p.Path) {
 		return nil
 	}
 	done, half := packed(p.Path, method)
@@ -221,7 +221,7 @@ func (t *rotator) compressPart(ctx context.Context, method string, p rotation.Pa
 		return errors.Join(err, t.remove([]rotation.Part{{Path: half, Method: method, Half: true}}))
 	}
 	if err := os.Rename(half, done); err != nil {
-		return problem("compress log", p.Path, err)
+		return Problem("compress log", p.Path, err)
 	}
 	return t.remove([]rotation.Part{p})
 }

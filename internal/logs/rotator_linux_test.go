@@ -48,7 +48,7 @@ func leaveAside(t testing.TB, path string, parts, lines int) (names []string) {
 			fmt.Fprintf(&text, "line %d of part %d, and %d is any number\n", n, i, rand.Uint32())
 		}
 		at := begin.Add(time.Duration(i) * time.Second)
-		name := r.rule.Name(path, at, exists)
+		name := r.rule.Name(path, at, Exists)
 		put(t, name, text.String())
 		if err := os.Chtimes(name, at, at); err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func ending(method string) string {
 func lookAfter(t testing.TB, path string, c care) {
 	t.Helper()
 	rot, _ := aRotator(t)
-	if err := rot.lookAfter(t.Context(), path, c, listings{}); err != nil {
+	if err := rot.lookAfter(t.Context(), path, c, Listings{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -367,7 +367,7 @@ func TestTheChildIsPoliteAndDiesWithTheDaemon(t *testing.T) {
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	pid := child(t, cmd.Process.Pid)
 	half := name + ".gz" + rotation.HalfEnding
-	for deadline := time.Now().Add(20 * time.Second); !exists(half); {
+	for deadline := time.Now().Add(20 * time.Second); !Exists(half); {
 		if time.Now().After(deadline) {
 			t.Fatal("the child has not begun")
 		}
@@ -435,7 +435,7 @@ func TestTheEndInTheMiddleOfAFile(t *testing.T) {
 	rot, log := aRotator(t)
 	whileItRuns(t, rot, func() {
 		rot.tidy(path, rule(t))
-		until(t, "it has begun", func() bool { return exists(name + ".gz" + rotation.HalfEnding) })
+		until(t, "it has begun", func() bool { return Exists(name + ".gz" + rotation.HalfEnding) })
 	})
 	if diff := cmp.Diff(files(t, filepath.Dir(path)), []string{filepath.Base(name)}); diff != "" {
 		t.Errorf("files: got (-), want (+):\n%s", diff)
@@ -497,7 +497,7 @@ func TestAFullDiskLeavesTheOriginal(t *testing.T) {
 	rot, log := aRotator(t)
 	before := files(t, filepath.Dir(path))
 	for range 3 {
-		err := rot.lookAfter(t.Context(), path, rule(t), listings{})
+		err := rot.lookAfter(t.Context(), path, rule(t), Listings{})
 		if err == nil || !strings.Contains(err.Error(), "no space left on device") {
 			t.Fatalf("%v, want no space", err)
 		}
@@ -510,7 +510,7 @@ func TestAFullDiskLeavesTheOriginal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		rot.note(t.Context(), path, rot.lookAfter(t.Context(), path, rule(t), listings{}))
+		rot.note(t.Context(), path, rot.lookAfter(t.Context(), path, rule(t), Listings{}))
 	}
 	if history(t, path) != want {
 		t.Error("what was put aside has changed")
@@ -532,7 +532,7 @@ func TestTheOriginalStaysUntilItsCopyHasItsName(t *testing.T) {
 	want := history(t, path)
 	put(t, filepath.Join(mkdir(t, name+".gz"), "x"), "in the way")
 	rot, _ := aRotator(t)
-	if err := rot.lookAfter(t.Context(), path, rule(t), listings{}); err == nil {
+	if err := rot.lookAfter(t.Context(), path, rule(t), Listings{}); err == nil {
 		t.Error("it is compressed, where something is in the way")
 	}
 	if history(t, path) != want {
@@ -556,7 +556,7 @@ func TestAReaderFindsEachPartAtAnyMoment(t *testing.T) {
 	rot, _ := aRotator(t)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := rot.lookAfter(t.Context(), path, rule(t, &api.Rotation{Retain: -1}), listings{}); err != nil {
+		if err := rot.lookAfter(t.Context(), path, rule(t, &api.Rotation{Retain: -1}), Listings{}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -616,7 +616,7 @@ func TestWhatLooksLikeARotatedFileAndIsNone(t *testing.T) {
 	rot.tidy(active, rule(t))
 	for _, retain := range []int{-1, 1} {
 		leaveAside(t, path, 1, 1)
-		if err := rot.lookAfter(t.Context(), path, rule(t, &api.Rotation{Retain: retain, MaxAge: 1}), listings{}); err != nil {
+		if err := rot.lookAfter(t.Context(), path, rule(t, &api.Rotation{Retain: retain, MaxAge: 1}), Listings{}); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(files(t, dir), before); diff != "" {

@@ -35,7 +35,7 @@ func (l *loop) turn(f *file, now time.Time) {
 	if !f.named() {
 		return // a link, or moved away by somebody: not ours to put aside
 	}
-	aside := f.care.rule.Name(f.path, now, exists)
+	aside := f.care.rule.Name(f.path, now, Exists)
 	err := os.Rename(f.path, aside)
 	if err == nil {
 		if err = f.reopen(); err != nil {
@@ -50,7 +50,7 @@ func (l *loop) turn(f *file, now time.Time) {
 		return
 	}
 	f.turning, f.size = false, 0
-	f.times.rename(aside)
+	f.times.Rename(aside)
 	l.c.rotator.tidy(f.path, f.care)
 }
 
@@ -63,7 +63,7 @@ func (f *file) named() bool {
 // govern says how a file is rotated: as its stream says, or as the home.
 func (l *loop) govern(f *file, said *api.Rotation, beside []string) {
 	if f.times == nil {
-		f.times, f.mid = newTimes(f.path, l.c.log), f.plain && endsMid(f.path)
+		f.times, f.mid = NewTimes(f.path, l.c.log), f.plain && endsMid(f.path)
 	}
 	if said != nil {
 		f.said = said

@@ -10,7 +10,7 @@ import (
 	"tend/api"
 	"tend/internal/errs"
 	"tend/internal/keeper/wire"
-	"tend/internal/logs"
+	"tend/internal/logs/read"
 	"tend/internal/sysinfo"
 )
 
@@ -146,7 +146,7 @@ func (s *Supervisor) crash(ctx context.Context, was, now *Row) error {
 func (s *Supervisor) lastWords(ctx context.Context, was *Row) []string {
 	s.heardOut(ctx, was)
 	for _, path := range []string{was.ErrFile, was.OutFile} {
-		if lines, err := logs.Tail(path, lastLines); err == nil && len(lines) > 0 {
+		if lines, err := read.Tail(path, lastLines); err == nil && len(lines) > 0 {
 			return lines
 		}
 	}

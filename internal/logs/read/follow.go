@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 )
 
 const (
+	// blockSize is how much is read at once.
+	blockSize = 64 << 10
 	// followRest is the least between two rounds: a busy log is read in blocks,
 	// and not line by line.
 	followRest = 10 * time.Millisecond

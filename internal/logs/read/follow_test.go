@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"tend/internal/logs/logstest"
 )
 
 // following is a Follower at work in a bubble, where time is exact.
@@ -66,7 +68,7 @@ func follow(t *testing.T, story func(t *testing.T, f *following)) {
 			}
 			return nil
 		}
-		put(t, f.path, "old\n")
+		logstest.Put(t, f.path, "old\n")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -140,7 +142,7 @@ func TestFollow(t *testing.T) {
 				t.Fatal(err)
 			}
 			appendTo(t, f.path+".1", "last of the old\nno end")
-			put(t, f.path, "first of the new\n")
+			logstest.Put(t, f.path, "first of the new\n")
 			tick()
 			tick()
 			f.takes(t, "after", "last of the old", "no end", "first of the new")
@@ -151,7 +153,7 @@ func TestFollow(t *testing.T) {
 			}
 			tick()
 			tick()
-			put(t, f.path, "again\n")
+			logstest.Put(t, f.path, "again\n")
 			tick()
 			f.takes(t, "after", "again")
 		},
@@ -187,8 +189,21 @@ func TestFollowAFileThatIsNotThereYet(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		put(t, path, "first\nsecond\n")
+		logstest.Put(t, path, "first\nsecond\n")
 		wg.Wait()
 		f.takes(t, "then", "first")
 	})
+}
+
+// appendTo writes as an app does: at the end of a file that is there.
+func appendTo(t testing.TB, path, content string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(content); err != nil {
+		t.Fatal(err)
+	}
 }

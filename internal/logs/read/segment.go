@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"tend/internal/logs"
 	"tend/internal/rotation"
 )
 
@@ -40,7 +41,7 @@ func (s segment) isFile(info os.FileInfo) bool {
 
 // segmentsOf is the segments that a log was put aside as, the oldest first.
 func segmentsOf(path string) ([]segment, error) {
-	list, err := Rotated(path)
+	list, err := logs.Rotated(path)
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +83,12 @@ func (s segment) open(offset int64) (io.ReadCloser, error) {
 		file, err = os.Open(s.path)
 	}
 	if err != nil {
-		return nil, unreadable(s.path, err)
+		return nil, logs.Unreadable(s.path, err)
 	}
 	text, err := s.text(file, offset)
 	if err != nil {
 		_ = file.Close()
-		return nil, unreadable(s.path, err)
+		return nil, logs.Unreadable(s.path, err)
 	}
 	return text, nil
 }

@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"os"
@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tend/internal/errs"
+	"tend/internal/logs/logstest"
 )
 
 func TestTail(t *testing.T) {
@@ -39,7 +40,7 @@ func TestTail(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log")
-			put(t, path, tt.content)
+			logstest.Put(t, path, tt.content)
 			got, err := Tail(path, tt.n)
 			if err != nil {
 				t.Fatal(err)
@@ -92,24 +93,4 @@ func TestTailIsWhatSplittingGives(t *testing.T) {
 			t.Errorf("%d lines, want %d", len(got), len(want))
 		}
 	})
-}
-
-func put(t testing.TB, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// appendTo writes as an app does: at the end of a file that is there.
-func appendTo(t testing.TB, path, content string) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteString(content); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"bufio"
@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"os"
 
-	"tend/internal/errs"
+	"tend/internal/logs"
 )
 
 // maxLine is the most of a line that is held in memory.
@@ -38,7 +38,7 @@ func openPlain(path string) (*os.File, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, unreadable(path, err)
+		return nil, logs.Unreadable(path, err)
 	case !info.Mode().IsRegular():
 		return nil, nil
 	}
@@ -47,17 +47,9 @@ func openPlain(path string) (*os.File, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, logs.Unreadable(path, err)
 	}
 	return f, nil
-}
-
-func unreadable(path string, err error) error {
-	e := problem("read log", path, err)
-	if e.Kind == errs.Denied {
-		e.Hint = "read it as the user whose it is"
-	}
-	return e
 }
 
 // tail is the last n lines of the first size bytes of r.

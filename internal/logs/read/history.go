@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"tend/internal/logs"
 )
 
 // Line is a line of a log.
@@ -89,12 +91,12 @@ func (w *followed) history(q Query, each func(Line) error) error {
 
 // tell calls each with the lines of a span.
 func (w *followed) tell(s span, keep func([]byte) bool, each func(Line) error) error {
-	table := openTimetable(s.path)
-	defer table.close()
-	clock := newClock(table, s.from)
+	table := logs.OpenTimetable(s.path)
+	defer table.Close()
+	clock := table.Clock(s.from)
 	begin := s.from
 	return s.lines(func(text []byte, ended bool, end int64) error {
-		at := clock.at(begin)
+		at := clock.At(begin)
 		begin = end
 		if keep != nil && !keep(text) {
 			return nil
@@ -169,16 +171,16 @@ func (s *span) bound(since, until time.Time) (far bool) {
 		s.to = s.from
 		return true
 	}
-	table := openTimetable(s.path)
+	table := logs.OpenTimetable(s.path)
 	if table == nil {
 		return false
 	}
-	defer table.close()
+	defer table.Close()
 	if !since.IsZero() {
-		s.from = s.nextLine(max(s.from, table.offsetAt(since)))
-		far = table.reaches(since)
+		s.from = s.nextLine(max(s.from, table.OffsetAt(since)))
+		far = table.Reaches(since)
 	}
-	if end := table.endAt(until); !until.IsZero() && end < maxOffset && (s.to < 0 || end < s.to) {
+	if end, known := table.EndAt(until); !until.IsZero() && known && (s.to < 0 || end < s.to) {
 		s.to = s.nextLine(end)
 	}
 	if s.to >= 0 {

@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"tend/internal/logs"
 )
 
 // followed is one log of a Follower: what was put aside and is still to be
@@ -32,8 +34,8 @@ type followed struct {
 	cut   cutter
 	grew  time.Time // when the beginning of a line was read last
 	past  bool      // what is read was not written just now
-	table *timetable
-	clock *clock // of table; nil until it is needed
+	table *logs.Timetable
+	clock *logs.Clock // of table; nil until it is needed
 
 	due    bool             // it may have something
 	give   func(Line) error // where lines go
@@ -215,12 +217,12 @@ func (w *followed) enqueue(list []segment) {
 // old says that what is read from a file was not written just now.
 func (w *followed) old(path string) {
 	w.now()
-	w.past, w.table = true, openTimetable(path)
+	w.past, w.table = true, logs.OpenTimetable(path)
 }
 
 // now says that what is read was written just now.
 func (w *followed) now() {
-	w.table.close()
+	w.table.Close()
 	w.past, w.table, w.clock = false, nil, nil
 }
 
@@ -230,9 +232,9 @@ func (w *followed) time(offset int64) time.Time {
 		return time.Now()
 	}
 	if w.clock == nil {
-		w.clock = newClock(w.table, offset)
+		w.clock = w.table.Clock(offset)
 	}
-	return w.clock.at(offset)
+	return w.clock.At(offset)
 }
 
 // at is the position of an offset in a segment, but for the bytes before it.

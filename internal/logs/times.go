@@ -50,9 +50,9 @@ func timesPath(log string) string {
 	return filepath.Join(filepath.Dir(log), timesDir, filepath.Base(plain)+timesEnd)
 }
 
-// times writes down when a log was written to. What goes wrong with that is
+// Times writes down when a log was written to. What goes wrong with that is
 // logged once and nothing is done about it: the log itself is not touched.
-type times struct {
+type Times struct {
 	path   string // of the log
 	log    *slog.Logger
 	file   *os.File // nil until it is needed
@@ -60,12 +60,13 @@ type times struct {
 	broken bool
 }
 
-func newTimes(path string, log *slog.Logger) *times { return &times{path: path, log: log} }
+// NewTimes writes down the times of the log at path. It opens nothing yet.
+func NewTimes(path string, log *slog.Logger) *Times { return &Times{path: path, log: log} }
 
-// note says that what is written now begins at an offset of the log. Where the
+// Note says that what is written now begins at an offset of the log. Where the
 // offset has shrunk the log was emptied, and where the clock went back nobody
 // can tell what was when: the times begin anew.
-func (t *times) note(now time.Time, offset int64) {
+func (t *Times) Note(now time.Time, offset int64) {
 	if t.broken {
 		return
 	}
@@ -89,7 +90,7 @@ func (t *times) note(now time.Time, offset int64) {
 }
 
 // open goes on behind the last whole entry.
-func (t *times) open() error {
+func (t *Times) open() error {
 	path := timesPath(t.path)
 	if err := os.Mkdir(filepath.Dir(path), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -120,11 +121,11 @@ func (t *times) open() error {
 	return nil
 }
 
-func (t *times) fail(err error) bool {
+func (t *Times) fail(err error) bool {
 	if err == nil {
 		return false
 	}
-	t.close()
+	t.Close()
 	t.broken = true
 	// A log whose directory was moved away is not found by its path either.
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
@@ -133,18 +134,18 @@ func (t *times) fail(err error) bool {
 	return true
 }
 
-// rename takes the times along to the new name of the log. What is noted next
+// Rename takes the times along to the new name of the log. What is noted next
 // is of a new log at the old name.
-func (t *times) rename(to string) {
-	t.close()
+func (t *Times) Rename(to string) {
+	t.Close()
 	// There may be none yet.
 	if err := os.Rename(timesPath(t.path), timesPath(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.fail(err)
 	}
 }
 
-// close has the next note open the times anew, by the path of the log.
-func (t *times) close() {
+// Close lets go of the file. The next Note opens the times anew, by the path of the log.
+func (t *Times) Close() {
 	t.broken = false
 	if t.file != nil {
 		_ = t.file.Close() // no entry is worth an error
@@ -152,19 +153,20 @@ func (t *times) close() {
 	}
 }
 
-// dropTimes removes the times of a log that was removed.
-func dropTimes(log string) {
+// DropTimes removes the times of a log that was removed.
+func DropTimes(log string) {
 	_ = os.Remove(timesPath(log)) // there may be none
 }
 
-// timetable reads the times of a log.
-type timetable struct {
+// Timetable reads the times of a log. That of a log without times is nil: it
+// may be closed, and its Clock knows no time.
+type Timetable struct {
 	file *os.File
 	n    int // entries
 }
 
-// openTimetable opens the times of a log; nil: there are none.
-func openTimetable(log string) *timetable {
+// OpenTimetable opens the times of a log; nil: there are none.
+func OpenTimetable(log string) *Timetable {
 	file, err := os.Open(timesPath(log))
 	if err != nil {
 		return nil
@@ -174,17 +176,18 @@ func openTimetable(log string) *timetable {
 		_ = file.Close()
 		return nil
 	}
-	return &timetable{file: file, n: int(info.Size() / entrySize)}
+	return &Timetable{file: file, n: int(info.Size() / entrySize)}
 }
 
-func (t *timetable) close() {
+// Close ends the reading.
+func (t *Timetable) Close() {
 	if t != nil {
 		_ = t.file.Close()
 	}
 }
 
 // entry is the one of that number. What cannot be read is never reached.
-func (t *timetable) entry(i int) entry {
+func (t *Timetable) entry(i int) entry {
 	var b [entrySize]byte
 	if _, err := t.file.ReadAt(b[:], int64(i)*entrySize); err != nil {
 		return entry{math.MaxInt64, math.MaxInt64}
@@ -193,14 +196,14 @@ func (t *timetable) entry(i int) entry {
 }
 
 // after is the number of the first entry later than a time.
-func (t *timetable) after(at int64) int {
+func (t *Timetable) after(at int64) int {
 	return sort.Search(t.n, func(i int) bool { return t.entry(i).at > at })
 }
 
-// offsetAt is where what was written since a time begins, at most a second too
+// OffsetAt is where what was written since a time begins, at most a second too
 // early. What stands before the first entry is of a time that nobody noted, and
 // so is what follows the last where the log was written to later.
-func (t *timetable) offsetAt(since time.Time) int64 {
+func (t *Timetable) OffsetAt(since time.Time) int64 {
 	at := since.UnixMilli()
 	i := t.after(at)
 	if i == 0 {
@@ -213,28 +216,30 @@ func (t *timetable) offsetAt(since time.Time) int64 {
 	return t.entry(i).offset
 }
 
-// endAt is where what was written until a time ends, at most a second too late.
-func (t *timetable) endAt(until time.Time) int64 {
+// EndAt is where what was written until a time ends, at most a second too late;
+// not known: nothing was noted later, so that it may go on to the end.
+func (t *Timetable) EndAt(until time.Time) (end int64, known bool) {
 	i := t.after(until.UnixMilli())
 	if i == t.n {
-		return maxOffset
+		return 0, false
 	}
-	return t.entry(i).offset
+	end = t.entry(i).offset
+	return end, end < math.MaxInt64
 }
 
-// reaches tells whether the times go back as far as that.
-func (t *timetable) reaches(at time.Time) bool { return t.entry(0).at <= at.UnixMilli() }
+// Reaches tells whether the times go back as far as that.
+func (t *Timetable) Reaches(at time.Time) bool { return t.entry(0).at <= at.UnixMilli() }
 
-// clock tells when a log was written to, at offsets that grow.
-type clock struct {
-	table     *timetable // nil: nobody knows
+// Clock tells when a log was written to, at offsets that grow.
+type Clock struct {
+	table     *Timetable // nil: nobody knows
 	i         int        // of next
 	now, next entry
 }
 
-// newClock tells it from an offset on; without a timetable it knows no time.
-func newClock(t *timetable, offset int64) *clock {
-	c := &clock{table: t}
+// Clock tells the times from an offset on.
+func (t *Timetable) Clock(offset int64) *Clock {
+	c := &Clock{table: t}
 	if t == nil {
 		return c
 	}
@@ -246,9 +251,9 @@ func newClock(t *timetable, offset int64) *clock {
 	return c
 }
 
-// at is when what stands at an offset was written, to the second; zero: nobody
+// At is when what stands at an offset was written, to the second; zero: nobody
 // knows.
-func (c *clock) at(offset int64) time.Time {
+func (c *Clock) At(offset int64) time.Time {
 	if c.table == nil {
 		return time.Time{}
 	}

@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"encoding/base64"
@@ -15,9 +15,6 @@ import (
 
 	"tend/internal/errs"
 )
-
-// maxOffset is behind the end of any file.
-const maxOffset = math.MaxInt64
 
 // beforeSize is how many of the bytes before a place it is known by.
 const beforeSize = 64

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package logs
+package read
 
 func newWatch() watch { return newPoll() }

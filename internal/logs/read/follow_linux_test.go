@@ -1,4 +1,4 @@
-package logs
+package read
 
 import (
 	"compress/gzip"
@@ -14,7 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
+
+	"tend/internal/logs/logstest"
 )
 
 // soon bounds the wait for what happens at once.
@@ -163,7 +166,7 @@ func logIn(t testing.TB) string { t.Helper(); return filepath.Join(t.TempDir(), 
 
 func TestFollowerIsTold(t *testing.T) {
 	path := logIn(t)
-	put(t, path, "old\n")
+	logstest.Put(t, path, "old\n")
 	l := attend(t, follower(t, File{Path: path})).start()
 	for i := range 20 {
 		line := fmt.Sprint("line ", i)
@@ -176,7 +179,7 @@ func TestFollowerIsTold(t *testing.T) {
 	}
 	moveAside(t, path, "1")
 	began := time.Now()
-	put(t, path, "new\n")
+	logstest.Put(t, path, "new\n")
 	l.takes("new")
 	appendTo(t, path, "newer\n")
 	l.takes("newer")
@@ -187,7 +190,7 @@ func TestFollowerIsTold(t *testing.T) {
 
 func TestFollowerHasNoGapBehindItsHistory(t *testing.T) {
 	path := logIn(t)
-	put(t, path, "a\nb\nc\nhal")
+	logstest.Put(t, path, "a\nb\nc\nhal")
 	f := follower(t, File{Path: path}, File{Path: path + ".missing"})
 	appendTo(t, path, "f\nd\n")
 	var got []string
@@ -208,10 +211,10 @@ func TestFollowerAddsLogs(t *testing.T) {
 	l := attend(t, follower(t)).start()
 	l.Add(File{Path: path, Since: time.Now()})
 	l.Add(File{Path: path, Since: time.Now()}) // once is enough
-	put(t, path, "one\n")
+	logstest.Put(t, path, "one\n")
 	l.takes("one")
 	other := path + "2"
-	put(t, other, "early\n")
+	logstest.Put(t, other, "early\n")
 	l.Add(File{Path: other, Since: time.Now().Add(-time.Minute)})
 	l.takes("early")
 	appendTo(t, other, "late\n")
@@ -220,7 +223,7 @@ func TestFollowerAddsLogs(t *testing.T) {
 
 func TestALogThatWasMovedIsFollowedUntilItsWriterOpensTheNext(t *testing.T) {
 	path := logIn(t)
-	put(t, path, "")
+	logstest.Put(t, path, "")
 	l := attend(t, follower(t, File{Path: path})).start()
 	for i := range 5 {
 		old := fmt.Sprint(path, ".", i)
@@ -229,7 +232,7 @@ func TestALogThatWasMovedIsFollowedUntilItsWriterOpensTheNext(t *testing.T) {
 		}
 		appendTo(t, old, "a\n")
 		l.takes("a")
-		put(t, path, "") // logrotate's create
+		logstest.Put(t, path, "") // logrotate's create
 		appendTo(t, old, "b\n")
 		l.takes("b")
 		<-time.After(5 * followRest) // what was told of b is forgotten
@@ -247,7 +250,7 @@ func TestFollowerCatchesUpWithRotations(t *testing.T) {
 	for _, end := range []string{"", ".gz", ".zst"} {
 		t.Run("as "+end, func(t *testing.T) {
 			path := logIn(t)
-			put(t, path, "start\n")
+			logstest.Put(t, path, "start\n")
 			l := attend(t, follower(t, File{Path: path}))
 			var want []string
 			for i := range 4 {
@@ -259,7 +262,7 @@ func TestFollowerCatchesUpWithRotations(t *testing.T) {
 				if i == 0 {
 					appendTo(t, path, text.String())
 				} else {
-					put(t, path, text.String())
+					logstest.Put(t, path, text.String())
 				}
 				if i < 3 {
 					to := moveAside(t, path, fmt.Sprint(i))
@@ -275,14 +278,14 @@ func TestFollowerCatchesUpWithRotations(t *testing.T) {
 
 func TestCopyAndTruncate(t *testing.T) {
 	path := logIn(t)
-	put(t, path, "a\n")
+	logstest.Put(t, path, "a\n")
 	l := attend(t, follower(t, File{Path: path}))
 	appendTo(t, path, "b\nc\n")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, filepath.Join(filepath.Dir(path), "api-out__2026-11-22_10-00-00.log"), string(text))
+	logstest.Put(t, filepath.Join(filepath.Dir(path), "api-out__2026-11-22_10-00-00.log"), string(text))
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -292,17 +295,17 @@ func TestCopyAndTruncate(t *testing.T) {
 
 func TestAnEmptiedLogThatHasGrownBeyondItsOldLength(t *testing.T) {
 	path := logIn(t)
-	put(t, path, "")
+	logstest.Put(t, path, "")
 	l := attend(t, follower(t, File{Path: path})).start()
 	appendTo(t, path, "first\n")
 	l.takes("first")
-	put(t, path, "another\nand more\n") // emptied and written in one go
+	logstest.Put(t, path, "another\nand more\n") // emptied and written in one go
 	l.takes("another", "and more")
 }
 
 func TestLinesAsTheyAre(t *testing.T) {
 	path := logIn(t)
-	put(t, path, "")
+	logstest.Put(t, path, "")
 	l := attend(t, follower(t, File{Path: path})).start()
 	long := strings.Repeat("0123456789", maxLine)
 	appendTo(t, path, "\xff\xfe bytes \x00\n"+long+"\nend\n")
@@ -326,7 +329,7 @@ func TestFollowingQuietLogsIsCheap(t *testing.T) {
 	var files []File
 	for i := range 400 {
 		path := filepath.Join(dir, fmt.Sprintf("app-%d.log", i))
-		put(t, path, "line\n")
+		logstest.Put(t, path, "line\n")
 		files = append(files, File{Path: path})
 	}
 	l := attend(t, follower(t, files...)).start()
@@ -433,4 +436,14 @@ func (s *scribe) rotate(end string) {
 	if end != "" {
 		pack(s.t, to, end)
 	}
+}
+
+// cpuTime is what this process used so far.
+func cpuTime(t testing.TB) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
