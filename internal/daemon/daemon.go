@@ -30,6 +30,7 @@ import (
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
 	"tend/internal/logs"
+	"tend/internal/logs/own"
 	"tend/internal/nodeipc"
 	"tend/internal/settings"
 	"tend/internal/store"
@@ -98,7 +99,7 @@ func version() string {
 // Run is the daemon's life: it returns nil when it left on purpose.
 func Run(ctx context.Context, o Options) error {
 	debug.SetGCPercent(gcPercent)
-	log := slog.New(slog.NewTextHandler(logs.NewOwn(o.Home.Log(), o.Log), nil))
+	log := slog.New(slog.NewTextHandler(own.New(o.Home.Log(), o.Log), nil))
 	if err := o.Home.Make(); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package logs
+package own
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package logs
+package own
 
 import "golang.org/x/sys/unix"
 

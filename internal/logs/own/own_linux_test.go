@@ -1,4 +1,4 @@
-package logs
+package own
 
 import (
 	"fmt"
@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tend/internal/logs/logstest"
 )
 
 // own is a daemon's log that is put aside after a hundred bytes, and the
 // descriptor that writes it.
-func own(t *testing.T) (*Own, string) {
+func own(t *testing.T) (*Log, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tend.log")
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -20,7 +22,7 @@ func own(t *testing.T) (*Own, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	o := NewOwn(path, file)
+	o := New(path, file)
 	o.rule.MaxSize = 100
 	return o, path
 }
@@ -37,7 +39,7 @@ func TestTheDaemonsOwnLogIsPutAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Fields(strings.ReplaceAll(history(t, path)+string(rest), "line ", ""))
+	lines := strings.Fields(strings.ReplaceAll(strings.Join(logstest.Aside(t, path), "")+string(rest), "line ", ""))
 	if len(lines) > most+11 || len(lines) < most-10 {
 		t.Errorf("%d lines are left", len(lines))
 	}
@@ -83,19 +85,19 @@ func TestTheDaemonsOwnLogThatSomebodyElseMoves(t *testing.T) {
 
 func TestALogThatIsNotTheDaemonsOwn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tend.log")
-	put(t, path, strings.Repeat("x", 11<<20))
+	logstest.Put(t, path, strings.Repeat("x", 11<<20))
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	defer w.Close()
-	fmt.Fprintln(NewOwn(path, w), "a line")
+	fmt.Fprintln(New(path, w), "a line")
 	b := make([]byte, 100)
 	if n, err := r.Read(b); string(b[:n]) != "a line\n" || err != nil {
 		t.Errorf("%q, %v", b[:n], err)
 	}
-	if got := files(t, filepath.Dir(path)); len(got) != 1 {
+	if got := logstest.Names(t, filepath.Dir(path)); len(got) != 1 {
 		t.Errorf("%q: it was put aside", got)
 	}
 }
