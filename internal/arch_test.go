@@ -83,7 +83,7 @@ var oneImporter = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/prom"},
 	"github.com/google/renameio":          {"internal/durable"},
 	"github.com/adhocore/gronx":           {"internal/cron"},
-	"github.com/klauspost/compress":       {"internal/logs"},
+	"github.com/klauspost/compress":       {"internal/logs/tidy", "internal/logs/read", "internal/logs/logstest"},
 	"github.com/fsnotify/fsnotify":        {"internal/watch"},
 	"github.com/bmatcuk/doublestar":       {"internal/app"},
 	"github.com/coreos/go-systemd":        {"internal/daemon"},

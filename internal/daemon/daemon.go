@@ -29,8 +29,9 @@ import (
 	"tend/internal/httpapi"
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
-	"tend/internal/logs"
+	"tend/internal/logs/collect"
 	"tend/internal/logs/own"
+	"tend/internal/logs/tidy"
 	"tend/internal/nodeipc"
 	"tend/internal/settings"
 	"tend/internal/store"
@@ -61,8 +62,8 @@ var errLeave = errors.New("the daemon leaves")
 // --keeper-fd=N; --version prints the version and ends. With the argument
 // "compress" it is the child of a daemon that compresses one log.
 func Main(ctx context.Context, args []string, getenv func(string) string, log *os.File) error {
-	if len(args) > 1 && args[1] == logs.CompressCommand {
-		return logs.Compress(args[2:])
+	if len(args) > 1 && args[1] == tidy.CompressCommand {
+		return tidy.Compress(args[2:])
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	fd := flags.Int("keeper-fd", -1, "the inherited connection to the keeper")
@@ -132,7 +133,7 @@ type daemon struct {
 	keeper     *remote.Keeper
 	store      *store.Store
 	scan       *sysinfo.Scanner
-	logs       *logs.Collector
+	logs       *collect.Collector
 	settings   *settings.Store
 	notices    *fanout.Ring
 	channels   *nodeipc.Hub
@@ -165,7 +166,7 @@ func (d *daemon) open() error {
 		return err
 	}
 	d.scan = sysinfo.NewScanner()
-	d.logs = logs.NewCollector(d.log, d.keeper, d.keeper.Drop)
+	d.logs = collect.New(d.log, d.keeper, d.keeper.Drop)
 	d.openConsole()
 	d.settings = settings.New(h, d.log, d.logs.Defaults)
 	d.settings.Load() // before the first stream is collected

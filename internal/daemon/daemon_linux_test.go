@@ -25,7 +25,7 @@ import (
 	"tend/internal/home"
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
-	"tend/internal/logs"
+	"tend/internal/logs/tidy"
 	"tend/internal/testkit"
 )
 
@@ -34,7 +34,7 @@ const mainVar = "TEND_TEST_DAEMON"
 
 func TestMain(m *testing.M) {
 	// A daemon among these tests calls this binary for its child.
-	child := len(os.Args) > 1 && os.Args[1] == logs.CompressCommand
+	child := len(os.Args) > 1 && os.Args[1] == tidy.CompressCommand
 	if os.Getenv(mainVar) != "" || child {
 		if err := Main(context.Background(), os.Args, os.Getenv, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err, "of kind", errs.KindOf(err))

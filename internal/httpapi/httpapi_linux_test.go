@@ -30,7 +30,7 @@ import (
 	"tend/internal/home"
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
-	"tend/internal/logs"
+	"tend/internal/logs/collect"
 	"tend/internal/settings"
 	"tend/internal/store"
 	"tend/internal/supervisor"
@@ -147,8 +147,8 @@ func (s *shelf) Drop(name string) {
 
 type collector struct{}
 
-func (collector) Add(logs.Stream) error { return nil }
-func (collector) Remove(string)         {}
+func (collector) Add(collect.Stream) error { return nil }
+func (collector) Remove(string)            {}
 
 // daemon is a server and all that it stands before.
 type daemon struct {
@@ -159,7 +159,7 @@ type daemon struct {
 	socket string
 	s      *supervisor.Supervisor
 	k      *keeper
-	logs   *logs.Collector
+	logs   *collect.Collector
 
 	notices *fanout.Ring
 	stop    func()
@@ -215,7 +215,7 @@ func serve(t *testing.T, n int) *daemon {
 	d.k = &keeper{pid: firstPid, live: map[string]int{}, hold: make(chan struct{})}
 	close(d.k.hold)
 	d.notices = ring(t, log)
-	d.logs = logs.NewCollector(log, newShelf(t), func(string) {})
+	d.logs = collect.New(log, newShelf(t), func(string) {})
 	scan := sysinfo.NewScanner()
 	d.s, err = supervisor.New(supervisor.Options{
 		Home: h, Keeper: d.k, Logs: collector{}, Store: st, Scan: scan, Log: log,

@@ -1,22 +1,9 @@
-// Package logs moves the output of apps into files, puts those files aside when
-// they have grown, and reads all of them for people.
+// Package logs says what a log is on disk: the file that is written to, those
+// that were put aside of it ([Rotated]), and beside them when each was written
+// to ([Times]).
 //
-// The daemon has one [Collector] for all apps. It copies each stream of output
-// from its pipe into one or more files, in one goroutine and through one block
-// of memory, however many apps there are. What it has in hand stands on a slate
-// that outlives the daemon (slate_linux.go): one that is killed at any
-// instruction loses nothing and leaves nothing twice, and an app whose disk is
-// full waits for it. A stream whose [Shape] is not the zero value is copied line
-// by line, with a time before each, as JSON, or not beyond a rate; all others
-// go through as they are.
-//
-// Between two lines a file may be put aside under another name, as package
-// rotation decides. A rotator looks after such files beside the copying: it has
-// a child compress them, and removes what has expired.
-//
-// [History] reads what was written, also what was put aside, and a [Follower]
-// goes on from there, without a gap or a repeat. Both only read the files: they
-// need no daemon, and however slow a reader is, no app waits for it.
-//
-// The package does not know apps: which stream goes where is told to it.
+// Whoever works with logs builds on that: package collect moves the output of
+// apps into them, package tidy looks after what was put aside, package read
+// gives people their lines, and package own is the daemon's own. This one opens
+// no log, and knows no app.
 package logs

@@ -12,7 +12,7 @@ import (
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
-	"tend/internal/logs"
+	"tend/internal/logs/collect"
 	"tend/internal/nodeipc"
 	"tend/internal/store"
 	"tend/internal/sysinfo"
@@ -231,7 +231,7 @@ func (s *Supervisor) drainStrangers(held []string) {
 			continue
 		}
 		if fd, ok := s.opts.Keeper.Held(name); ok {
-			if err := s.opts.Logs.Add(logs.Stream{Key: name, FD: fd}); err != nil {
+			if err := s.opts.Logs.Add(collect.Stream{Key: name, FD: fd}); err != nil {
 				s.opts.Log.Error("discard output", "key", key, "fd", n, "err", err)
 			}
 		}

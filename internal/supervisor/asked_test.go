@@ -13,7 +13,7 @@ import (
 
 	"tend/api"
 	"tend/internal/lifecycle"
-	"tend/internal/logs"
+	"tend/internal/logs/collect"
 	"tend/internal/store"
 )
 
@@ -188,7 +188,7 @@ func TestCollectSaysHow(t *testing.T) {
 			s.Log = api.Log{Date: "HH:mm", Type: "json", RateLimit: 500, Rotation: own}
 		}))
 		synctest.Wait()
-		var got []logs.Shape
+		var got []collect.Shape
 		for _, s := range w.c.added() {
 			want := own
 			if s.Shape.App == "plain" {
@@ -199,11 +199,11 @@ func TestCollectSaysHow(t *testing.T) {
 			}
 			got = append(got, s.Shape)
 		}
-		slices.SortFunc(got, func(a, b logs.Shape) int { return strings.Compare(key(a), key(b)) })
-		web := logs.Shape{Date: "HH:mm", JSON: true, Rate: 500, App: "web"}
-		with := func(s logs.Shape, id int, kind string) logs.Shape { s.ID, s.Type = id, kind; return s }
-		if diff := cmp.Diff(got, []logs.Shape{
-			with(logs.Shape{App: "plain"}, 0, "err"), with(logs.Shape{App: "plain"}, 0, "out"),
+		slices.SortFunc(got, func(a, b collect.Shape) int { return strings.Compare(key(a), key(b)) })
+		web := collect.Shape{Date: "HH:mm", JSON: true, Rate: 500, App: "web"}
+		with := func(s collect.Shape, id int, kind string) collect.Shape { s.ID, s.Type = id, kind; return s }
+		if diff := cmp.Diff(got, []collect.Shape{
+			with(collect.Shape{App: "plain"}, 0, "err"), with(collect.Shape{App: "plain"}, 0, "out"),
 			with(web, 1, "err"), with(web, 1, "out"), with(web, 2, "err"), with(web, 2, "out"),
 		}); diff != "" {
 			t.Errorf("(-got +want):\n%s", diff)
@@ -237,4 +237,4 @@ func TestWhoseLinesMeetInAFile(t *testing.T) {
 	}
 }
 
-func key(s logs.Shape) string { return s.App + string(rune('0'+s.ID)) + s.Type }
+func key(s collect.Shape) string { return s.App + string(rune('0'+s.ID)) + s.Type }

@@ -19,7 +19,7 @@ import (
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
-	"tend/internal/logs"
+	"tend/internal/logs/collect"
 	"tend/internal/nodeipc"
 	"tend/internal/secret"
 	"tend/internal/store"
@@ -109,7 +109,7 @@ func (s *Supervisor) spawn(in *instance, launch uint64) {
 // started. spec is that of r, as the instance is told of it.
 func (s *Supervisor) launch(r *store.Record, spec *api.Spec, files app.Files, secrets map[string]string) (wire.Spawn, error) {
 	if !r.Spec.Log.Disabled {
-		if err := logs.Check([]string{files.Out, files.Err, orNull(files.Combined)}, owner(r.Spec)); err != nil {
+		if err := collect.Check([]string{files.Out, files.Err, orNull(files.Combined)}, owner(r.Spec)); err != nil {
 			return wire.Spawn{}, err
 		}
 	}
@@ -180,11 +180,11 @@ func orNull(path string) string {
 	return path
 }
 
-func owner(spec *api.Spec) *logs.Owner {
+func owner(spec *api.Spec) *collect.Owner {
 	if spec.UID == nil {
 		return nil
 	}
-	o := &logs.Owner{UID: *spec.UID, GID: -1}
+	o := &collect.Owner{UID: *spec.UID, GID: -1}
 	if spec.GID != nil {
 		o.GID = *spec.GID
 	}
@@ -203,7 +203,7 @@ func (s *Supervisor) collect(in *instance) {
 		if !ok {
 			continue // adopted without its pipes, or read to the end before
 		}
-		stream := logs.Stream{
+		stream := collect.Stream{
 			Key: name, FD: fd, Owner: owner(in.rec.Spec), Shape: shape(&in.rec, n), Shared: s.sharesLogs(in),
 			Rotation: in.rec.Spec.Log.Rotation, Beside: beside,
 		}
@@ -241,9 +241,9 @@ func (s *Supervisor) sharesLogs(in *instance) bool {
 }
 
 // shape is what becomes of the lines of one output of an instance.
-func shape(r *store.Record, n int) logs.Shape {
+func shape(r *store.Record, n int) collect.Shape {
 	log := &r.Spec.Log
-	s := logs.Shape{Date: log.Date, JSON: log.Type == "json", Rate: log.RateLimit, Type: "out", ID: r.ID, App: r.Spec.Name}
+	s := collect.Shape{Date: log.Date, JSON: log.Type == "json", Rate: log.RateLimit, Type: "out", ID: r.ID, App: r.Spec.Name}
 	if n == 2 {
 		s.Type = "err"
 	}

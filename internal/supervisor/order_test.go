@@ -20,7 +20,7 @@ import (
 	"tend/internal/errs"
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
-	"tend/internal/logs"
+	"tend/internal/logs/collect"
 )
 
 // bubble runs a test on a clock of its own: what sleeps takes no time, and
@@ -116,9 +116,9 @@ func TestOutputGoesToTheFilesOfTheApp(t *testing.T) {
 		w.start(spec("a", func(s *api.Spec) { s.Log.Out, s.Log.Combined, s.Log.Merge = out, both, true }))
 		key, errFile := w.row(0).Key, filepath.Join(w.home.Logs(), "a-error.log")
 		all := []string{out, errFile, both}
-		if diff := cmp.Diff(map[string]logs.Stream{
-			key + "/1": {Key: key + "/1", FD: 10*w.row(0).PID + 1, Paths: []string{out, both}, Shape: logs.Shape{Type: "out", App: "a"}, Shared: true, Beside: all},
-			key + "/2": {Key: key + "/2", FD: 10*w.row(0).PID + 2, Paths: []string{errFile, both}, Shape: logs.Shape{Type: "err", App: "a"}, Shared: true, Beside: all},
+		if diff := cmp.Diff(map[string]collect.Stream{
+			key + "/1": {Key: key + "/1", FD: 10*w.row(0).PID + 1, Paths: []string{out, both}, Shape: collect.Shape{Type: "out", App: "a"}, Shared: true, Beside: all},
+			key + "/2": {Key: key + "/2", FD: 10*w.row(0).PID + 2, Paths: []string{errFile, both}, Shape: collect.Shape{Type: "err", App: "a"}, Shared: true, Beside: all},
 		}, w.c.added()); diff != "" {
 			t.Errorf("collected (-want +got):\n%s", diff)
 		}
@@ -133,7 +133,7 @@ func TestOutputGoesToTheFilesOfTheApp(t *testing.T) {
 func TestOutputThatCannotBeKeptIsDiscarded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.c.refuse = func(s logs.Stream) error {
+		w.c.refuse = func(s collect.Stream) error {
 			if len(s.Paths) > 0 {
 				return errors.New("no more descriptors")
 			}

@@ -23,7 +23,7 @@ import (
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
-	"tend/internal/logs"
+	"tend/internal/logs/collect"
 	"tend/internal/store"
 	"tend/internal/sysinfo"
 )
@@ -43,7 +43,7 @@ var _ keeper = (*remote.Keeper)(nil)
 
 // collector is what the supervisor needs of the logs.
 type collector interface {
-	Add(s logs.Stream) error
+	Add(s collect.Stream) error
 	Remove(key string)
 }
 

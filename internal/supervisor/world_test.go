@@ -24,7 +24,7 @@ import (
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
 	"tend/internal/lifecycle"
-	"tend/internal/logs"
+	"tend/internal/logs/collect"
 	"tend/internal/nodeipc"
 	"tend/internal/store"
 	"tend/internal/sysinfo"
@@ -588,11 +588,11 @@ func (j *journal) read(t *testing.T) map[string]store.Record {
 // fakeCollector writes nothing down but what it was asked.
 type fakeCollector struct {
 	mu      sync.Mutex
-	streams []logs.Stream
-	refuse  func(logs.Stream) error // nil: it takes all
+	streams []collect.Stream
+	refuse  func(collect.Stream) error // nil: it takes all
 }
 
-func (c *fakeCollector) Add(s logs.Stream) error {
+func (c *fakeCollector) Add(s collect.Stream) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.streams = append(c.streams, s)
@@ -604,10 +604,10 @@ func (c *fakeCollector) Add(s logs.Stream) error {
 
 func (c *fakeCollector) Remove(string) {}
 
-func (c *fakeCollector) added() map[string]logs.Stream {
+func (c *fakeCollector) added() map[string]collect.Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := map[string]logs.Stream{}
+	m := map[string]collect.Stream{}
 	for _, s := range c.streams {
 		m[s.Key] = s
 	}

@@ -1,0 +1,344 @@
+package collect
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tend/internal/console"
+)
+
+// loop is what the goroutine of Run owns.
+type loop struct {
+	c       *Collector
+	pipes   *pipes
+	slate   *slate
+	streams map[int]*stream // by descriptor
+	byKey   map[string]*stream
+	files   map[string]*file // by path
+	// stalled are the streams that wait for a file to work again.
+	stalled []*stream
+	owing   []*stream // that dropped lines
+	moved   int       // bytes in this round
+	wide    int       // streams whose pipes were widened
+	// left is the key of the stream whose block a daemon before us had in hand:
+	// until it is done nothing else can be.
+	left      string
+	leftSince time.Time
+	text      []byte // what is written, made of a block
+	line      []byte // a rest and a block, put together
+}
+
+// stream is a Stream in work.
+type stream struct {
+	Stream
+	outs   []out
+	shaper *shaper // nil: bytes go through as they are
+	wide   bool    // its pipe was widened
+	framed bool    // only whole lines are written
+	rest   *rest   // nil until there is one
+	// While a file of the stream fails, nothing of the stream is read, so that
+	// the pipe fills up and the app waits.
+	pause time.Duration // until the next try; 0: the stream is not stalled
+	retry time.Time
+	owed  time.Time // when it is said how many lines were dropped; zero: none were
+}
+
+func (s *stream) stalled() bool { return s.pause > 0 }
+
+// out is one of the files of a stream.
+type out struct {
+	*file
+	// ahead is how much of the text in hand has been written to what cannot be
+	// cut off again: a terminal, or a fifo.
+	ahead  int
+	source *console.Source // of the screen; nil: a file
+}
+
+const (
+	// share is about how much of one stream is copied before the next.
+	share      = 4 * blockSize
+	firstPause = 200 * time.Millisecond // before a failed file is tried again
+	longPause  = 5 * time.Second        // the most between two tries
+)
+
+func (l *loop) obey() {
+	for _, f := range l.c.next() {
+		f(l)
+	}
+}
+
+// again waits for pipes that were ready, and whose streams go on.
+func (l *loop) again(ready []int) {
+	for _, fd := range ready {
+		s := l.streams[fd]
+		if s == nil || s.stalled() {
+			continue
+		}
+		if err := l.pipes.again(fd); err != nil {
+			l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
+			l.drop(s)
+		}
+	}
+}
+
+func (l *loop) add(s Stream, files []*file) {
+	st := &stream{Stream: s, shaper: newShaper(s.Shape), framed: s.Shared}
+	for _, f := range files {
+		if there := l.files[f.path]; there != nil {
+			f.close()
+			f = there
+		}
+		l.files[f.path] = f
+		f.users++
+		st.outs = append(st.outs, out{file: f})
+	}
+	for _, o := range st.outs {
+		l.govern(o.file, s.Rotation, s.Beside)
+	}
+	l.show(st)
+	st.framed = st.framed || st.shaper != nil
+	l.byKey[s.Key] = st
+	if l.pipes == nil {
+		return // Run could not begin, or is over
+	}
+	l.streams[s.FD] = st
+	if _, held := l.c.shelf.Held(restName(s.Key)); held && l.open(st) {
+		st.framed = true // as it was under the collector before us
+	}
+	if err := l.pipes.add(s.FD); err != nil {
+		l.c.log.Error("output is not collected", "stream", s.Key, "err", err)
+		l.drop(st)
+		return
+	}
+	switch {
+	case l.left == s.Key:
+		l.left = ""
+		l.finish(st)
+	case st.rest != nil && len(st.rest.parked()) > 0:
+		l.stall(st)
+	}
+}
+
+func (l *loop) remove(key string) {
+	s := l.byKey[key]
+	if s == nil || l.pipes == nil {
+		return
+	}
+	// What comes later is not waited for: a busy app would never end.
+	for left := l.pipes.held(s.FD); left > 0 && l.left == ""; {
+		n, ok := l.step(s)
+		if !ok || n == 0 {
+			break
+		}
+		left -= n
+	}
+	if l.byKey[key] != s {
+		return // that was its end
+	}
+	n := l.pipes.held(s.FD)
+	if s.rest != nil {
+		n += len(s.rest.parked())
+	}
+	if s.stalled() && n > 0 {
+		l.c.log.Error("output is lost, its file does not work", "stream", key, "bytes", n)
+	}
+	l.drop(s)
+}
+
+// drop lets go of a stream, and of what is kept of it.
+func (l *loop) drop(s *stream) {
+	if err := l.last(s); err != nil {
+		l.c.log.Error("the last line of an app is lost, its file does not work", "stream", s.Key, "err", err)
+	}
+	if s.rest != nil {
+		s.rest.close()
+		l.c.shelf.Drop(s.rest.name)
+	}
+	if s.stalled() {
+		l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
+	} else {
+		l.pipes.remove(s.FD)
+	}
+	if s.wide {
+		l.wide--
+	}
+	delete(l.streams, s.FD)
+	delete(l.byKey, s.Key)
+	for _, o := range s.outs {
+		if o.users--; o.users == 0 {
+			delete(l.files, o.path)
+			l.c.caretaker.Forget(o.path)
+			o.close()
+		}
+	}
+	l.c.release(s.Key)
+	l.c.closed(s.Key)
+}
+
+// serve gives a stream its turn, and tells whether it goes on. The turn ends
+// with a block that is not full: what an app writes while it is copied is
+// better left to add up, or the two would keep pace line by line.
+func (l *loop) serve(s *stream) (ok bool) {
+	for left := share; left > 0; {
+		n, ok := l.step(s)
+		l.moved += n
+		if !ok {
+			return false
+		}
+		if n > blockSize/2 {
+			l.widen(s)
+		}
+		if n < blockSize {
+			return true
+		}
+		left -= n
+	}
+	return true
+}
+
+// mostWide is how many streams may have a wide pipe at once: the system gives a
+// user who is not root so many pages for pipes and no more (pipe(7)).
+const mostWide = 16
+
+// widen gives a stream that fills its pipe a larger one: the app writes on while
+// a block is copied, which is a fifth faster.
+func (l *loop) widen(s *stream) {
+	if s.wide || l.wide >= mostWide {
+		return
+	}
+	s.wide = true
+	l.wide++
+	l.pipes.widen(s.FD)
+}
+
+// step copies one block of a stream. Not ok: the stream stalls, or has ended.
+func (l *loop) step(s *stream) (n int, ok bool) {
+	n, err := l.copy(s)
+	switch {
+	case err == nil:
+		return n, true
+	case errors.Is(err, errStall):
+		l.stall(s)
+		return n, false
+	case errors.Is(err, errNoWriter):
+		if errors.Is(l.last(s), errBusy) { // its last line waits for its turn
+			l.stall(s)
+			return n, false
+		}
+	default:
+		l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
+	}
+	l.drop(s)
+	return n, false
+}
+
+// errStall says that a file did not take what it was given.
+var errStall = errors.New("a file does not work")
+
+// note logs when a file stops working and when it works again.
+func (l *loop) note(f *file, err error) {
+	switch {
+	case err != nil && !f.failing:
+		l.c.log.Error("log file does not work, output waits", "path", f.path, "err", err)
+	case err == nil && f.failing:
+		l.c.log.Info("log file works again", "path", f.path)
+	}
+	f.failing = err != nil
+}
+
+// stall lets a stream be for a while.
+func (l *loop) stall(s *stream) {
+	if !s.stalled() {
+		l.pipes.remove(s.FD)
+	}
+	// Behind those that wait already, for the room that comes may be for one.
+	l.stalled = append(slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s }), s)
+	s.pause = min(max(2*s.pause, firstPause), longPause)
+	s.retry = time.Now().Add(s.pause)
+}
+
+// tryStalled gives a try to the stalled streams that are due at a time.
+func (l *loop) tryStalled(at time.Time) {
+	for _, s := range slices.Clone(l.stalled) {
+		if l.left != "" || s.retry.After(at) {
+			continue
+		}
+		if !l.serve(s) {
+			continue
+		}
+		s.pause = 0
+		l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
+		if err := l.pipes.add(s.FD); err != nil {
+			l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
+			l.drop(s)
+		}
+	}
+}
+
+// tryAll gives a try to all stalled streams.
+func (l *loop) tryAll() { l.tryStalled(time.Now().Add(longPause)) }
+
+// nextTry is when something is to be done though nothing was written: the first
+// of the stalled streams gets its try, or lines that were dropped are told of.
+// Zero: there is nothing.
+func (l *loop) nextTry() (first time.Time) {
+	sooner := func(t time.Time) {
+		if first.IsZero() || t.Before(first) {
+			first = t
+		}
+	}
+	for _, s := range l.stalled {
+		sooner(s.retry)
+	}
+	for _, s := range l.owing {
+		sooner(s.owed)
+	}
+	return first
+}
+
+func (l *loop) reopen() error {
+	var problems []error
+	for _, f := range l.files {
+		problems = append(problems, f.reopen())
+	}
+	l.tryAll()
+	return errors.Join(problems...)
+}
+
+func (l *loop) truncate(paths []string) error {
+	var problems []error
+	for _, path := range paths {
+		if path == os.DevNull {
+			continue
+		}
+		if err := unix.Truncate(path, 0); err != nil && err != unix.ENOENT {
+			problems = append(problems, refuse("empty log", path, err))
+		}
+	}
+	l.tryAll() // there may be room again
+	return errors.Join(problems...)
+}
+
+func (l *loop) close() {
+	for _, f := range l.files {
+		f.close()
+	}
+	if l.c.screen != nil {
+		l.c.screen.close()
+	}
+	for _, s := range l.byKey {
+		if s.rest != nil {
+			s.rest.close()
+		}
+	}
+	if l.slate != nil {
+		l.slate.close()
+	}
+	if l.pipes != nil {
+		l.pipes.close()
+	}
+}

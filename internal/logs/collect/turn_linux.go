@@ -1,0 +1,122 @@
+package collect
+
+import (
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tend/api"
+	"tend/internal/logs"
+	"tend/internal/rotation"
+)
+
+// rotateDue puts the files of a stream aside that have become too large or too
+// old. Nothing is on its way to a file at that moment.
+func (l *loop) rotateDue(s *stream, now time.Time) {
+	for _, o := range s.outs {
+		switch {
+		case !o.plain || !o.due(now):
+		case o.mid: // from now on it ends with whole lines, and then it is time
+			s.framed = true
+		default:
+			l.turn(o.file, now)
+		}
+	}
+}
+
+// due tells whether a file is to be put aside.
+func (f *file) due(now time.Time) bool { return f.care.Rule.Due(f.size, f.until, now) }
+
+// turn puts a file aside and begins another in its place. Where that fails, the
+// file goes on as it is, until it is due again.
+func (l *loop) turn(f *file, now time.Time) {
+	f.until = f.care.Rule.Next(now)
+	if !f.named() {
+		return // a link, or moved away by somebody: not ours to put aside
+	}
+	aside := f.care.Rule.Name(f.path, now, logs.Exists)
+	err := os.Rename(f.path, aside)
+	if err == nil {
+		if err = f.reopen(); err != nil {
+			_ = os.Rename(aside, f.path) // it is better to go on there than nowhere
+		}
+	}
+	if err != nil {
+		if !f.turning {
+			l.c.log.Error("rotate log", "path", f.path, "err", err)
+		}
+		f.turning = true
+		return
+	}
+	f.turning, f.size = false, 0
+	f.times.Rename(aside)
+	l.c.caretaker.Tidy(f.path, f.care)
+}
+
+// named tells whether the path is the file itself.
+func (f *file) named() bool {
+	var here, open unix.Stat_t
+	return unix.Lstat(f.path, &here) == nil && unix.Fstat(f.fd, &open) == nil && here.Dev == open.Dev && here.Ino == open.Ino
+}
+
+// govern says how a file is rotated: as its stream says, or as the home.
+func (l *loop) govern(f *file, said *api.Rotation, beside []string) {
+	if f.times == nil {
+		f.times, f.mid = logs.NewTimes(f.path, l.c.log), f.plain && endsMid(f.path)
+	}
+	if said != nil {
+		f.said = said
+	}
+	rules := l.c.home()
+	if f.said != nil {
+		rules = *f.said
+	}
+	r, err := rotation.New(rules)
+	if err != nil { // it was checked when it was said; a journal of another version may differ
+		l.c.log.Error("a log is not rotated", "path", f.path, "err", err)
+		r.Off = true
+	}
+	f.care.Rule, f.until = r, r.Next(begun(f.fd))
+	for _, path := range beside {
+		if path != f.path && !slices.Contains(f.care.Beside, path) {
+			f.care.Beside = append(slices.Clone(f.care.Beside), path) // the caretaker reads the other
+		}
+	}
+	if f.plain {
+		l.c.caretaker.Tidy(f.path, f.care)
+	}
+}
+
+// turnAll goes by other rules for all files whose streams say nothing.
+func (l *loop) turnAll() {
+	for _, f := range l.files {
+		l.govern(f, nil, nil)
+	}
+}
+
+// endsMid tells whether the last line of a log lacks its end.
+func endsMid(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var last [1]byte
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 || !info.Mode().IsRegular() {
+		return false
+	}
+	_, err = f.ReadAt(last[:], info.Size()-1)
+	return err == nil && last[0] != '\n'
+}
+
+// begun is when a file was made, as far as its file system knows.
+func begun(fd int) time.Time {
+	var st unix.Statx_t
+	if unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st) != nil || st.Mask&unix.STATX_BTIME == 0 {
+		return time.Now()
+	}
+	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
+}
