@@ -180,7 +180,7 @@ type result struct {
 	state  lifecycle.State
 	reason string
 	ok     bool
-	row    *Row      // as it is then; nil when it has left
+	row    *Row      // as it is then, whatever comes before the answer is sent
 	kind   errs.Kind // of a failure that is none of the app's; "": the app's
 	hint   string
 	ended  *Row // the successor that did not take over
@@ -188,7 +188,10 @@ type result struct {
 }
 
 func (in *instance) result(ok bool) result {
-	r := result{id: in.rec.ID, name: in.rec.Spec.Name, state: in.rec.Life.State, reason: in.rec.Life.Reason, ok: ok}
+	r := result{
+		id: in.rec.ID, name: in.rec.Spec.Name, state: in.rec.Life.State, reason: in.rec.Life.Reason, ok: ok,
+		row: in.shown().newRow(),
+	}
 	switch {
 	case in.of == nil:
 	case in.rec.Role == store.Retired:
@@ -213,10 +216,7 @@ func (s *Supervisor) answerWaiters(in *instance) {
 		done, ok := in.reached(w.goal)
 		if done {
 			r := in.result(ok)
-			s.reply(func() {
-				r.row = in.shown().row // the view is made by now
-				w.answer <- r
-			})
+			s.reply(func() { w.answer <- r })
 		}
 		return done
 	})

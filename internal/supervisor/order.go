@@ -290,7 +290,7 @@ func (s *Supervisor) begin(ctx context.Context, orders []order, limit int, act s
 		switch {
 		case err != nil:
 			failed = append(failed, err)
-		case r.row != nil && r.state == lifecycle.Online && act != api.ActReset:
+		case r.state == lifecycle.Online && act != api.ActReset:
 			begun = append(begun, r.row)
 		}
 		tell(api.Event{Kind: api.EventInstance, Act: act, ID: r.id, Name: r.name, OK: r.ok, Error: errs.Wire(err)})

@@ -218,6 +218,45 @@ func TestWhatCannotBeStartedIsToldOf(t *testing.T) {
 	}
 }
 
+// What is told of a start is what became of the process that was started, also
+// where the supervisor hears of its end in the same breath as of its beginning.
+func TestAProcessThatEndsBeforeAnybodyLooks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.k.answer = func(m wire.Spawn, done func(wire.Child, error)) {
+			child := w.k.run(m)
+			if len(w.k.asks()) > 1 {
+				done(child, nil)
+				return
+			}
+			busy, free := make(chan struct{}), make(chan struct{})
+			w.mail.post(question{func(*Supervisor) { close(busy); <-free }, make(chan struct{})})
+			<-busy
+			done(child, nil)
+			w.k.exit(m.Key, code(4))
+			close(free)
+		}
+		err := w.Start(t.Context(), api.StartRequest{Apps: []api.Spec{spec("a")}}, nobody)
+		wantKind(t, err, errs.Crashed, "it ended at once (exit code 4) and is being restarted")
+	})
+}
+
+// Nor does it matter how long it takes to hear of the end.
+func TestAnEndThatIsHeardOfLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.k.answer = func(m wire.Spawn, done func(wire.Child, error)) {
+			child := w.k.run(m)
+			if len(w.k.asks()) == 1 {
+				w.k.endUnheard(m.Key, code(4), 2*time.Second)
+			}
+			done(child, nil)
+		}
+		err := w.Start(t.Context(), api.StartRequest{Apps: []api.Spec{spec("a")}}, nobody)
+		wantKind(t, err, errs.Crashed, "it ended at once (exit code 4)")
+	})
+}
+
 func TestNothingIsStartedThatCannotWriteItsOutput(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -640,7 +679,7 @@ func TestKillAndResurrect(t *testing.T) {
 		w := newWorld(t)
 		w.start(spec("a", instances(2)), spec("b"))
 		w.act(api.ActStop, "b")
-		if out, err := w.Save(t.Context(), false); err != nil || out.Saved != 3 {
+		if out, err := w.Save(t.Context(), api.SaveRequest{}); err != nil || out.Saved != 3 {
 			t.Fatalf("%+v, %v", out, err)
 		}
 		if err := w.Kill(t.Context(), nobody); err != nil {
@@ -649,7 +688,7 @@ func TestKillAndResurrect(t *testing.T) {
 		if len(w.states()) != 0 || len(w.k.running()) != 0 {
 			t.Errorf("left: %v, %v", w.states(), w.k.running())
 		}
-		if out, err := w.Save(t.Context(), false); err != nil || out.Saved != 0 {
+		if out, err := w.Save(t.Context(), api.SaveRequest{}); err != nil || out.Saved != 0 {
 			t.Errorf("%+v, %v", out, err)
 		}
 		w.start(spec("c"))

@@ -33,8 +33,6 @@ const (
 type settling struct {
 	row *Row   // as it was when it came online
 	ran uint64 // how long its process has run, at the last look
-	// gone counts the looks that did not find it: its end is on its way here.
-	gone int
 }
 
 // settle watches instances that were just started, and returns an error for
@@ -76,7 +74,7 @@ func (s *Supervisor) unsettled(ctx context.Context, young []settling) []settling
 	}
 	kept := young[:0]
 	for _, y := range young {
-		if !y.settled(table) {
+		if !s.settled(&y, table) {
 			kept = append(kept, y)
 		}
 	}
@@ -85,24 +83,25 @@ func (s *Supervisor) unsettled(ctx context.Context, young []settling) []settling
 
 // settled tells whether neither the process nor what it started has run since
 // the last look (it may be a wrapper that waits for a child that boots), or they
-// have run for long enough.
-func (y *settling) settled(table *sysinfo.Table) bool {
+// have run for long enough. One that is not there any more has ended, and how is
+// on its way here, however long that takes.
+func (s *Supervisor) settled(y *settling, table *sysinfo.Table) bool {
 	ran, asleep := uint64(0), true
 	pids := []int{y.row.PID}
 	for _, p := range table.Tree(y.row.PID) {
 		pids = append(pids, p.PID)
 	}
 	for _, pid := range pids {
-		ns, state, err := sysinfo.RunTime(pid)
+		ns, state, err := s.opts.RunTime(pid)
+		if err != nil && pid == y.row.PID {
+			return false
+		}
 		asleep = asleep && err == nil && state == 'S'
 		ran += ns
-		if err != nil && pid == y.row.PID {
-			y.gone++
-		}
 	}
 	asleep = asleep && ran == y.ran
 	y.ran = ran
-	return asleep || ran >= uint64(settleRan) || y.gone >= int(settleRan/settlePause)
+	return asleep || ran >= uint64(settleRan)
 }
 
 // crashed tells whether the process of the launch that was begun has ended,

@@ -64,6 +64,9 @@ type Options struct {
 	// Resident is the resident memory of a process, exact where it is above
 	// some bytes; nil: sysinfo's.
 	Resident func(p sysinfo.Root, above int64) (int64, error)
+	// RunTime is how long a process has been on a processor, and its state;
+	// nil: sysinfo's.
+	RunTime func(pid int) (ns uint64, state byte, err error)
 }
 
 // Supervisor is the owner of the table.
@@ -125,6 +128,9 @@ func New(opts Options, records []store.Record, inv remote.Inventory) (*Superviso
 	}
 	if opts.Resident == nil {
 		opts.Resident = sysinfo.Resident
+	}
+	if opts.RunTime == nil {
+		opts.RunTime = sysinfo.RunTime
 	}
 	s := &Supervisor{
 		opts: opts, boot: boot, host: host, whole: make(chan struct{}),

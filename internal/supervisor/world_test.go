@@ -77,7 +77,7 @@ func openWorld(t *testing.T, h home.Dir, k *fakeKeeper, inv remote.Inventory) *w
 	scan := sysinfo.NewScanner()
 	w.Supervisor, err = New(Options{
 		Home: h, Keeper: k, Logs: w.c, Store: st, Scan: scan, Log: log, Channels: k.channels, Notices: w.n,
-		Preload: func() string { return "/preload" }, Watch: w.f, Resident: k.resident,
+		Preload: func() string { return "/preload" }, Watch: w.f, Resident: k.resident, RunTime: k.runTime,
 	}, records, inv)
 	if err != nil {
 		t.Fatal(err)
@@ -222,6 +222,7 @@ type fakeKeeper struct {
 	memory func(pid int) int64
 
 	mu      sync.Mutex
+	looks   map[int]int // how often each process was looked at
 	s       *Supervisor
 	journal journal
 	asked   []ask
@@ -267,6 +268,7 @@ const firstPid = 5_000_000
 func newKeeper(t *testing.T) *fakeKeeper {
 	k := &fakeKeeper{
 		t: t, live: map[string]fakeProc{}, pending: map[uint64]wire.Exit{}, held: map[string]int{}, pid: firstPid,
+		looks: map[int]int{},
 	}
 	k.channels = newChannels(k)
 	return k
@@ -386,7 +388,10 @@ func (k *fakeKeeper) Signal(key string, sig syscall.Signal, group bool) error {
 }
 
 // exit ends a process with a status of wait(2), and tells.
-func (k *fakeKeeper) exit(key string, status uint32) {
+func (k *fakeKeeper) exit(key string, status uint32) { k.endUnheard(key, status, 0) }
+
+// endUnheard ends a process, and tells after a while.
+func (k *fakeKeeper) endUnheard(key string, status uint32, after time.Duration) {
 	k.mu.Lock()
 	p, ok := k.live[key]
 	if !ok {
@@ -398,6 +403,10 @@ func (k *fakeKeeper) exit(key string, status uint32) {
 	e := k.ended(p.Child, status)
 	s := k.s
 	k.mu.Unlock()
+	if after > 0 {
+		time.AfterFunc(after, func() { s.Exited(e) })
+		return
+	}
 	s.Exited(e)
 }
 
@@ -443,6 +452,19 @@ func (k *fakeKeeper) Adopt(key string, pid int, start uint64) error {
 		return os.ErrProcessDone
 	}
 	return k.adopt(key, pid, start)
+}
+
+// runTime has each process boot: it runs from one look to the next.
+func (k *fakeKeeper) runTime(pid int) (ns uint64, state byte, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range k.live {
+		if p.PID == pid {
+			k.looks[pid]++
+			return uint64(k.looks[pid]) * uint64(settlePause), 'R', nil
+		}
+	}
+	return 0, 0, os.ErrProcessDone
 }
 
 func (k *fakeKeeper) PID() (pid int, exe string) { return firstPid, "/opt/tend-keeper" }
