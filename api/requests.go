@@ -234,6 +234,7 @@ type Setting struct {
 // SaveRequest is the body of POST /v1/save.
 type SaveRequest struct {
 	Force bool `json:"force,omitempty"` // write an empty list too
+	Clear bool `json:"clear,omitempty"` // write an empty list, whatever runs
 }
 
 // SaveResponse answers it.

@@ -173,7 +173,7 @@ func newRoot(env *Env) *cobra.Command {
 		newMonitor(env), newUnmonitor(env), newSend(env), newTrigger(env), newInspect(env), newAttach(env), newRun(env), newDev(env),
 		newList(env), newJlist(env), newPrettylist(env), newDescribe(env), newEnv(env), newID(env), newPid(env), newPing(env), newSlist(env),
 		newLogs(env), newFlush(env), newReloadLogs(env),
-		newSave(env), newResurrect(env), newKill(env), newUpdate(env),
+		newSave(env), newCleardump(env), newResurrect(env), newKill(env), newUpdate(env),
 		newSet(env), newMultiset(env), newGet(env), newUnset(env), newConf(env),
 		newStartup(env), newUnstartup(env), newLogrotate(env), newInit(env), newCreate(env), newExamples(env), newReport(env),
 		newProfileCPU(env), newProfileMem(env), newDeepUpdate(env), newCompletion(env),

@@ -24,7 +24,7 @@ func runResurrect(ctx context.Context, env *Env, opts listOptions) error {
 		env.info("Resurrecting")
 		env.info("Restoring processes located in %s", env.Home.Dump())
 		err := c.Resurrect(ctx, func(ev api.Event) {
-			if ev.Kind == api.EventApp {
+			if ev.Kind == api.EventInstance && ev.OK {
 				env.info("Process %s restored", ev.Name)
 				return
 			}

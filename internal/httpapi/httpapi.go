@@ -325,7 +325,7 @@ func (s *Server) save(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	out, err := s.opts.Supervisor.Save(r.Context(), req.Force)
+	out, err := s.opts.Supervisor.Save(r.Context(), req)
 	answer(w, out, err)
 }
 

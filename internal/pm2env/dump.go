@@ -123,6 +123,11 @@ func (s Saved) object() Object {
 	b.put("exit_code", s.ExitCode)
 	b.some("version", s.Version)
 	b.number(s.Spec.InstanceVar, s.Spec.InstanceStart+s.Index)
+	for _, name := range slices.Sorted(maps.Keys(s.Spec.Extra)) {
+		if !isField(name) {
+			b.put(name, s.Spec.Extra[name])
+		}
+	}
 	b.put("tend", s.extension())
 	return b.object
 }
@@ -198,20 +203,29 @@ func plain(f api.EnvFilter) bool {
 	return len(f.Exact) == 1 && len(f.Contains) == 0
 }
 
+// Dump is what a dump.pm2 holds.
+type Dump struct {
+	List []Saved
+	// Modules are the names of PM2's modules in it, which are left out of List:
+	// they are programs for PM2 alone.
+	Modules []string
+}
+
 // DecodeDump reads a dump.pm2, of tend or of PM2. Of PM2's own entries the
-// interpreter may be a bare name, which the caller looks up, and modules are
-// left out. Times and numbers that are missing are 0.
-func DecodeDump(text []byte) ([]Saved, error) {
+// interpreter may be a bare name, which the caller looks up. Times and numbers
+// that are missing are 0.
+func DecodeDump(text []byte) (Dump, error) {
 	var entries []map[string]json.RawMessage
 	if err := json.Unmarshal(text, &entries); err != nil {
-		return nil, fmt.Errorf("decode dump: %w", err)
+		return Dump{}, fmt.Errorf("decode dump: %w", err)
 	}
-	var list []Saved
-	var foreign []int // positions in list of what PM2 itself wrote
+	var d Dump
+	var foreign []int // positions in the list of what PM2 itself wrote
 	copies := make(map[string]int)
 	for i, members := range entries {
 		r := reader{members: members}
 		if r.flag("pmx_module", false) {
+			d.Modules = append(d.Modules, r.text("name"))
 			continue
 		}
 		s, own := decode(&r)
@@ -219,19 +233,19 @@ func DecodeDump(text []byte) ([]Saved, error) {
 			r.err = fmt.Errorf("it has no name or no pm_exec_path")
 		}
 		if r.err != nil {
-			return nil, fmt.Errorf("decode dump: entry %d (%s): %w", i, s.Spec.Name, r.err)
+			return Dump{}, fmt.Errorf("decode dump: entry %d (%s): %w", i, s.Spec.Name, r.err)
 		}
 		copies[s.Spec.Name]++
 		if !own {
-			foreign = append(foreign, len(list))
+			foreign = append(foreign, len(d.List))
 		}
-		list = append(list, s)
+		d.List = append(d.List, s)
 	}
 	// PM2 does not say how many instances an app had; it saved each of them.
 	for _, i := range foreign {
-		list[i].Spec.Instances = copies[list[i].Spec.Name]
+		d.List[i].Spec.Instances = copies[d.List[i].Spec.Name]
 	}
-	return list, nil
+	return d, nil
 }
 
 // decode reads one entry, and tells whether tend wrote it.
@@ -301,6 +315,10 @@ var numbered = regexp.MustCompile(`-\d+(\.log|\.pid)$`)
 // instance in them, and its environment has what PM2 itself put there.
 func (s *Saved) adopt(r *reader) {
 	s.Foreign = true
+	s.keep(r)
+	if s.Env["PWD"] != "" { // PM2 gives one app's to those of a file that come after it
+		s.Env["PWD"] = s.Spec.Cwd
+	}
 	s.Index = int(r.number(s.Spec.InstanceVar, -1))
 	base := func(path string) string { return numbered.ReplaceAllString(path, "$1") }
 	log := &s.Spec.Log
@@ -323,5 +341,20 @@ func (s *Saved) adopt(r *reader) {
 				w.Paths[i] = filepath.Join(s.Spec.Cwd, p)
 			}
 		}
+	}
+}
+
+// keep puts by what PM2 wrote of an app and tend has no word for, as env_NAME: a
+// PM2 that reads the list one day finds it again.
+func (s *Saved) keep(r *reader) {
+	for name := range r.members {
+		_, variable := s.Env[name] // each has a place beside the fields too
+		if variable || isField(name) || fate[name] || name == s.Spec.InstanceVar {
+			continue
+		}
+		if s.Spec.Extra == nil {
+			s.Spec.Extra = make(map[string]any)
+		}
+		s.Spec.Extra[name] = r.value(name)
 	}
 }

@@ -148,6 +148,27 @@ var reserved = func() map[string]bool { //nolint:gochecknoglobals // a table, ne
 	return m
 }()
 
+// isField tells whether PM2 or tend means something of its own by a member of
+// that name.
+func isField(name string) bool { return reserved[name] || constant[name] }
+
+// constant are the fields of PM2 that are always there.
+var constant = map[string]bool{ //nolint:gochecknoglobals // a table, never written
+	"name": true, "namespace": true, "pm_exec_path": true, "pm_cwd": true, "node_args": true, "exec_interpreter": true,
+	"exec_mode": true, "instance_var": true, "env": true, "filter_env": true, "username": true, "autostart": true,
+	"autorestart": true, "max_restarts": true, "min_uptime": true, "restart_delay": true, "kill_timeout": true,
+	"treekill": true, "listen_timeout": true, "watch": true, "merge_logs": true, "pm_out_log_path": true,
+	"pm_err_log_path": true, "pm_pid_path": true, "instances": true, "status": true, "pm_uptime": true, "created_at": true,
+	"restart_time": true, "unstable_restarts": true, "version": true, "pm_id": true,
+}
+
+// fate are the members by which PM2 says how a process fares: they end with it.
+var fate = map[string]bool{ //nolint:gochecknoglobals // a table, never written
+	"axm_actions": true, "axm_monitor": true, "axm_options": true, "axm_dynamic": true, "km_link": true,
+	"vizion_running": true, "versioning": true, "node_version": true, "prev_restart_delay": true, "exit_code": true,
+	"_pm2_version": true, "_tree_pids": true, "unique_id": true, "pm_uptime": true,
+}
+
 // carried are the fields of PM2 that tend stores and does not act on; they
 // live in Spec.Extra under these names.
 var carried = []string{ //nolint:gochecknoglobals // a table, never written

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,12 +111,13 @@ func TestDecodeDumpOfPM2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := DecodeDump(text)
+	dump, err := DecodeDump(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != 3 {
-		t.Fatalf("got %d instances, want 3 (the module is none)", len(list))
+	list := dump.List
+	if len(list) != 3 || !slices.Equal(dump.Modules, []string{"pm2-logrotate"}) {
+		t.Fatalf("got %d instances, modules %v; want 3 and the one module", len(list), dump.Modules)
 	}
 
 	want := app.Default()
@@ -193,9 +195,9 @@ func TestEncodeDumpIsIndented(t *testing.T) {
 
 // A list that an older tend wrote says nothing of drains: they are switched on.
 func TestDecodeDumpOfAnOlderTend(t *testing.T) {
-	list, err := DecodeDump([]byte(`[{"name":"x","pm_exec_path":"/x","tend":{"instances":1,"index":0,"stop_signal":"SIGINT"}}]`))
-	if err != nil || list[0].Spec.DrainTimeout != app.Default().DrainTimeout {
-		t.Errorf("got %+v, %v; want the default of drain_timeout", list, err)
+	dump, err := DecodeDump([]byte(`[{"name":"x","pm_exec_path":"/x","tend":{"instances":1,"index":0,"stop_signal":"SIGINT"}}]`))
+	if err != nil || dump.List[0].Spec.DrainTimeout != app.Default().DrainTimeout {
+		t.Errorf("got %+v, %v; want the default of drain_timeout", dump, err)
 	}
 }
 
@@ -206,7 +208,7 @@ func TestDumpRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(got, want, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(got.List, want, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("(-got +want):\n%s", diff)
 		}
 	})
@@ -351,11 +353,12 @@ func FuzzDecodeDump(f *testing.F) {
 	f.Add(EncodeDump([]Saved{{Spec: *sample().Detail.Spec, Env: sample().Detail.Env}}))
 	f.Add([]byte(`[{"name":"x","pm_exec_path":"/x","tend":{"command_line":-1}}]`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		list, err := DecodeDump(text)
+		dump, err := DecodeDump(text)
 		if err != nil {
 			return
 		}
 		// What was read once reads the same again.
+		list := dump.List
 		again, err := DecodeDump(EncodeDump(list))
 		if err != nil {
 			t.Fatalf("decode what was encoded: %v", err)
@@ -363,7 +366,7 @@ func FuzzDecodeDump(f *testing.F) {
 		for i := range list {
 			list[i].Foreign = false // it is ours now
 		}
-		if diff := cmp.Diff(again, list, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(again.List, list, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("second reading differs (-got +want):\n%s", diff)
 		}
 	})

@@ -17,13 +17,16 @@ import (
 const listMode = 0o600
 
 // SaveList writes the list that resurrect reads, in PM2's format, and keeps
-// the one before it as a backup.
+// the one before it as a backup. One that cannot be read is no backup: it is kept
+// aside, for somebody may mend it.
 func SaveList(h home.Dir, list []pm2env.Saved) error {
 	if old, err := os.ReadFile(h.Dump()); err == nil && len(old) > 0 {
-		if _, err := pm2env.DecodeDump(old); err == nil { // a broken one is no backup
-			if err := durable.WriteFile(h.DumpBackup(), old, listMode); err != nil {
-				return saveError(h.DumpBackup(), err)
+		if _, err := pm2env.DecodeDump(old); err != nil {
+			if _, err := durable.SetAside(h.Dump()); err != nil {
+				return saveError(h.Dump(), err)
 			}
+		} else if err := durable.WriteFile(h.DumpBackup(), old, listMode); err != nil {
+			return saveError(h.DumpBackup(), err)
 		}
 	}
 	if err := durable.WriteFile(h.Dump(), pm2env.EncodeDump(list), listMode); err != nil {
@@ -52,7 +55,7 @@ func saveError(path string, err error) error {
 // be read, else the list as it was at the last kill. A file that cannot be
 // read is kept aside under another name. path is what was read; "" with no
 // error: nothing was ever saved.
-func LoadList(h home.Dir, log *slog.Logger) (list []pm2env.Saved, path string, err error) {
+func LoadList(h home.Dir, log *slog.Logger) (dump pm2env.Dump, path string, err error) {
 	var broken []error
 	for _, path := range []string{h.Dump(), h.DumpBackup(), h.LastList()} {
 		text, err := os.ReadFile(path)
@@ -60,19 +63,19 @@ func LoadList(h home.Dir, log *slog.Logger) (list []pm2env.Saved, path string, e
 			continue
 		}
 		if err == nil {
-			list, err = pm2env.DecodeDump(text)
+			dump, err = pm2env.DecodeDump(text)
 		}
 		if err == nil {
-			return list, path, nil
+			return dump, path, nil
 		}
 		aside, asideErr := durable.SetAside(path)
 		log.Error("a saved list cannot be read; it is kept aside", "path", path, "aside", aside, "err", errors.Join(err, asideErr))
 		broken = append(broken, fmt.Errorf("%s (kept aside as %s): %w", path, aside, err))
 	}
 	if len(broken) == 0 {
-		return nil, "", nil
+		return pm2env.Dump{}, "", nil
 	}
-	return nil, "", &errs.Error{
+	return pm2env.Dump{}, "", &errs.Error{
 		Op: "read", On: "the saved list", Kind: errs.Invalid, Err: errors.Join(broken...),
 		Hint: "mend the file that was kept aside and give it its name back",
 	}

@@ -42,7 +42,7 @@ func load(t *testing.T, h home.Dir) (got []string, path, log string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names(all), path, n.String()
+	return names(all.List), path, n.String()
 }
 
 func save(t *testing.T, h home.Dir, names ...string) {
@@ -66,8 +66,8 @@ func TestSavedLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if backup, err := pm2env.DecodeDump(text); err != nil || !cmp.Equal(names(backup), []string{"a", "b"}) {
-		t.Errorf("the backup holds %v, %v; want the save before", names(backup), err)
+	if backup, err := pm2env.DecodeDump(text); err != nil || !cmp.Equal(names(backup.List), []string{"a", "b"}) {
+		t.Errorf("the backup holds %v, %v; want the save before", names(backup.List), err)
 	}
 	for _, path := range []string{h.Dump(), h.DumpBackup()} {
 		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
@@ -94,7 +94,7 @@ func TestAnInstanceIsSavedWhole(t *testing.T) {
 	if err != nil || path != h.LastList() {
 		t.Fatalf("from %q: %v", path, err)
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got.List, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-kept +loaded):\n%s", diff)
 	}
 }
@@ -176,6 +176,9 @@ func TestABrokenSaveIsNoBackup(t *testing.T) {
 	save(t, h, "c")
 	if after, err := os.ReadFile(h.DumpBackup()); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the backup is now %q, %v", after, err)
+	}
+	if text := aside(t, h.Dump()); text != "{ half" {
+		t.Errorf("kept aside %q, want it as it was", text)
 	}
 	if got, _, _ := load(t, h); !cmp.Equal(got, []string{"c"}) {
 		t.Errorf("%v, want what was saved last", got)

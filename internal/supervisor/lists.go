@@ -82,11 +82,16 @@ func (s *Supervisor) saved(ctx context.Context) ([]pm2env.Saved, error) {
 	return list, err
 }
 
-// Save writes the list for resurrect. An empty list is written only by force.
-func (s *Supervisor) Save(ctx context.Context, force bool) (api.SaveResponse, error) {
-	list, err := s.saved(ctx)
+// Save writes the list for resurrect. An empty list is written only by force, or
+// where that is what was asked for.
+func (s *Supervisor) Save(ctx context.Context, req api.SaveRequest) (api.SaveResponse, error) {
+	var list []pm2env.Saved
+	var err error
+	if !req.Clear {
+		list, err = s.saved(ctx)
+	}
 	out := api.SaveResponse{Path: s.opts.Home.Dump(), Saved: len(list)}
-	if err != nil || len(list) == 0 && !force {
+	if err != nil || len(list) == 0 && !req.Force && !req.Clear {
 		return out, err
 	}
 	s.request(ctx, "save", "instances", len(list))
@@ -96,7 +101,7 @@ func (s *Supervisor) Save(ctx context.Context, force bool) (api.SaveResponse, er
 // Resurrect starts what the saved list holds, but for names that are in the
 // table already. What was stopped is put into the table, stopped.
 func (s *Supervisor) Resurrect(ctx context.Context, tell func(api.Event)) error {
-	list, path, err := store.LoadList(s.opts.Home, s.opts.Log)
+	dump, path, err := store.LoadList(s.opts.Home, s.opts.Log)
 	if err != nil {
 		return err
 	}
@@ -104,36 +109,64 @@ func (s *Supervisor) Resurrect(ctx context.Context, tell func(api.Event)) error 
 		tell(api.Event{Kind: api.EventNote, Message: "no list was saved: " + s.opts.Home.Dump() + " does not exist"})
 		return nil
 	}
-	s.request(ctx, "resurrect", "path", path, "instances", len(list))
+	s.request(ctx, "resurrect", "path", path, "instances", len(dump.List))
 	tell(api.Event{Kind: api.EventNote, Message: "restoring the list saved in " + path})
-	var orders []order
-	var failed []error
-	err = s.ask(ctx, func(s *Supervisor) {
-		there := map[string]bool{}
-		for _, in := range s.table {
-			there[in.rec.Spec.Name] = true
-		}
-		for i := range list {
-			if there[list[i].Spec.Name] {
-				continue
-			}
-			o, err := s.restore(&list[i])
-			failed = append(failed, err)
-			orders = append(orders, o...)
-		}
-	})
-	failed = slices.DeleteFunc(failed, func(err error) bool { return err == nil })
-	if err != nil {
+	for _, name := range dump.Modules {
+		tell(api.Event{Kind: api.EventWarning, Name: name, Message: "module " + name + " is left out: modules are programs for PM2 alone"})
+	}
+	var r restoration
+	if err := s.ask(ctx, func(s *Supervisor) { r = s.restoreAll(dump.List) }); err != nil {
 		return err
 	}
-	for _, err := range failed {
+	for _, name := range r.there {
+		tell(api.Event{Kind: api.EventNote, Name: name, Message: "app " + name + " is in the list already, and left as it is"})
+	}
+	for _, err := range r.failed {
 		tell(api.Event{Kind: api.EventInstance, Act: api.ActStart, ID: -1, Error: errs.Wire(err)})
 	}
-	return whole(append(failed, s.begin(ctx, orders, 0, api.ActStart, tell)...), false)
+	for _, in := range r.stopped {
+		tell(api.Event{Kind: api.EventInstance, Act: api.ActStop, ID: in.ID, Name: in.Name, OK: true})
+	}
+	return whole(append(r.failed, s.begin(ctx, r.orders, 0, api.ActStart, tell)...), false)
+}
+
+// restoration is what becomes of a saved list.
+type restoration struct {
+	there   []string // the names that the table had already
+	failed  []error
+	stopped []api.Instance
+	orders  []order
+}
+
+func (s *Supervisor) restoreAll(list []pm2env.Saved) restoration {
+	var r restoration
+	there := map[string]bool{}
+	for _, in := range s.table {
+		there[in.rec.Spec.Name] = true
+	}
+	for i := range list {
+		name := list[i].Spec.Name
+		if there[name] {
+			if !slices.Contains(r.there, name) {
+				r.there = append(r.there, name)
+			}
+			continue
+		}
+		in, err := s.restore(&list[i])
+		switch {
+		case err != nil:
+			r.failed = append(r.failed, err)
+		case list[i].Stopped:
+			r.stopped = append(r.stopped, in.describe())
+		default:
+			r.orders = append(r.orders, starts([]int{in.rec.ID})...)
+		}
+	}
+	return r
 }
 
 // restore makes the instance that was saved.
-func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
+func (s *Supervisor) restore(saved *pm2env.Saved) (*instance, error) {
 	if err := findInterpreter(saved); err != nil {
 		return nil, err
 	}
@@ -155,13 +188,11 @@ func (s *Supervisor) restore(saved *pm2env.Saved) ([]order, error) {
 		in.rec.Index = saved.Index
 		s.derive(in)
 	}
-	if !saved.Stopped {
-		s.changed(in)
-		return starts(ids), nil
+	if saved.Stopped {
+		in.rec.Life.Restarts = saved.Restarts
 	}
-	in.rec.Life.Restarts = saved.Restarts
 	s.changed(in)
-	return nil, nil
+	return in, nil
 }
 
 // Kill ends every app and empties the table. The list as it was is kept for a
