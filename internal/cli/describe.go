@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,10 +24,10 @@ import (
 func newDescribe(env *Env) *cobra.Command {
 	var json, secrets bool
 	cmd := &cobra.Command{
-		Use: "describe <name|id>", Aliases: []string{"desc", "info", "show"}, Short: "show all that is known of an app",
+		Use: "describe <name|id...>", Aliases: []string{"desc", "info", "show"}, Short: "show all that is known of an app",
 		Args: needs("name|id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runDescribe(cmd.Context(), env, args[0], json, secrets)
+			return runDescribe(cmd.Context(), env, args, json, secrets)
 		},
 	}
 	asJSON(cmd, &json)
@@ -39,34 +40,34 @@ func showSecrets(set *pflag.FlagSet, on *bool) {
 	set.BoolVar(on, "show-secrets", false, "show what looks like a secret too")
 }
 
-func runDescribe(ctx context.Context, env *Env, target string, json, secrets bool) error {
+func runDescribe(ctx context.Context, env *Env, targets []string, json, secrets bool) error {
 	return env.with(ctx, func(c *client.Client) error {
-		list, err := c.Instances(ctx, client.Query{})
-		if err != nil {
+		list, failed := env.findEach(ctx, targets, func(t string) ([]api.Instance, error) { return env.find(ctx, c, "describe", t) })
+		if len(list) == 0 {
+			return failed
+		}
+		return errors.Join(env.describe(ctx, c, list, json, secrets), failed)
+	})
+}
+
+func (e *Env) describe(ctx context.Context, c *client.Client, list []api.Instance, json, secrets bool) (err error) {
+	for i := range list {
+		if list[i], err = detailed(ctx, c, list[i].ID); err != nil {
 			return err
 		}
-		list = named(list, target)
-		if len(list) == 0 {
-			return notFound("describe", target)
+		if json && !secrets {
+			conceal(list[i].Detail)
 		}
-		for i := range list {
-			if list[i], err = detailed(ctx, c, list[i].ID); err != nil {
-				return err
-			}
-			if json && !secrets {
-				conceal(list[i].Detail)
-			}
+	}
+	if json {
+		return e.printJSON(list)
+	}
+	for _, in := range list {
+		if err := e.write(e.appendDescription(nil, in, secrets, time.Now())); err != nil {
+			return err
 		}
-		if json {
-			return env.printJSON(list)
-		}
-		for _, in := range list {
-			if err := env.write(env.appendDescription(nil, in, secrets, time.Now())); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // conceal hides what looks like a secret.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 
 // envOptions are what env is asked for.
 type envOptions struct {
-	target  string
+	targets []string
 	diff    bool
 	json    bool
 	secrets bool // show what looks like one
@@ -25,11 +26,11 @@ type envOptions struct {
 func newEnv(env *Env) *cobra.Command {
 	var opts envOptions
 	cmd := &cobra.Command{
-		Use: "env <id|name>", Short: "print the environment of an app, or how it differs from its file", Args: needs("id|name"),
+		Use: "env <id|name...>", Short: "print the environment of an app, or how it differs from its file", Args: needs("id|name"),
 		Example: "  " + env.Program + " env api          what it got; what looks like a secret is hidden\n" +
 			"  " + env.Program + " env api --diff   running (-) against its file (+): exit code 0 when they are the same, 1 when not",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.target = args[0]
+			opts.targets = args
 			return runEnv(cmd.Context(), env, opts)
 		},
 	}
@@ -42,26 +43,31 @@ func newEnv(env *Env) *cobra.Command {
 
 func runEnv(ctx context.Context, env *Env, opts envOptions) error {
 	return env.with(ctx, func(c *client.Client) error {
-		list, err := instancesOf(ctx, c, opts.target)
-		switch {
-		case err != nil:
-			return err
-		case opts.diff:
-			return env.compare(ctx, list, opts)
-		case opts.json:
-			return env.printJSON(environments(list, opts.secrets))
+		list, failed := env.findEach(ctx, opts.targets, func(t string) ([]api.Instance, error) { return env.instancesOf(ctx, c, t) })
+		if len(list) == 0 {
+			return failed
 		}
-		for i, in := range list {
-			if len(list) > 1 {
-				env.print("%s%s\n", blankBefore(i), env.paint(styleBold, title(in)))
-			}
-			vars := shown(in.Detail.Env, in.Detail.Spec, opts.secrets)
-			for _, name := range slices.Sorted(maps.Keys(vars)) {
-				env.print("%s: %s\n", name, env.paint(styleGreen, vars[name]))
-			}
-		}
-		return nil
+		return errors.Join(env.showEnvironments(ctx, list, opts), failed)
 	})
+}
+
+func (e *Env) showEnvironments(ctx context.Context, list []api.Instance, opts envOptions) error {
+	switch {
+	case opts.diff:
+		return e.compare(ctx, list, opts)
+	case opts.json:
+		return e.printJSON(environments(list, opts.secrets))
+	}
+	for i, in := range list {
+		if len(list) > 1 {
+			e.print("%s%s\n", blankBefore(i), e.paint(styleBold, title(in)))
+		}
+		vars := shown(in.Detail.Env, in.Detail.Spec, opts.secrets)
+		for _, name := range slices.Sorted(maps.Keys(vars)) {
+			e.print("%s: %s\n", name, e.paint(styleGreen, vars[name]))
+		}
+	}
+	return nil
 }
 
 // title is how an instance is called above what belongs to it.
@@ -116,21 +122,18 @@ func shown(env map[string]string, spec *api.Spec, secrets bool) map[string]strin
 	return out
 }
 
-// instancesOf are the instance of an id, or all of a name, with their Detail.
-func instancesOf(ctx context.Context, c *client.Client, target string) ([]api.Instance, error) {
+// instancesOf are the instance of an id, or all that a target names, with their
+// Detail.
+func (e *Env) instancesOf(ctx context.Context, c *client.Client, target string) ([]api.Instance, error) {
 	if id, err := strconv.Atoi(target); err == nil {
 		in, err := detailed(ctx, c, id)
 		if errs.KindOf(err) != errs.NotFound {
 			return []api.Instance{in}, err
 		}
 	}
-	list, err := c.Instances(ctx, client.Query{})
+	list, err := e.find(ctx, c, "find", target)
 	if err != nil {
 		return nil, err
-	}
-	list = named(list, target)
-	if len(list) == 0 {
-		return nil, notFound("find", target)
 	}
 	for i := range list {
 		if list[i], err = detailed(ctx, c, list[i].ID); err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -12,14 +13,14 @@ import (
 func newID(env *Env) *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
-		Use: "id <name>", Short: "print the ids of an app", Args: needs("name"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runID(cmd.Context(), env, args[0], json) },
+		Use: "id <name...>", Short: "print the ids of an app", Args: needs("name"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runID(cmd.Context(), env, args, json) },
 	}
 	asJSON(cmd, &json)
 	return cmd
 }
 
-func runID(ctx context.Context, env *Env, name string, json bool) error {
+func runID(ctx context.Context, env *Env, names []string, json bool) error {
 	return env.with(ctx, func(c *client.Client) error {
 		list, err := c.Instances(ctx, client.Query{})
 		if err != nil {
@@ -27,7 +28,7 @@ func runID(ctx context.Context, env *Env, name string, json bool) error {
 		}
 		ids := []int{}
 		for _, in := range list {
-			if in.Name == name {
+			if slices.Contains(names, in.Name) {
 				ids = append(ids, in.ID)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,10 +36,10 @@ type logsOptions struct {
 func newLogs(env *Env) *cobra.Command {
 	var opts logsOptions
 	cmd := &cobra.Command{
-		Use: "logs [id|name|namespace|/regex/|" + env.Program + "]", Aliases: []string{"log"}, Short: "show the last lines of the logs, and follow them",
+		Use: "logs [id|name|namespace|/regex/|" + env.Program + "...]", Aliases: []string{"log"}, Short: "show the last lines of the logs, and follow them",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if t := first(args); t != "" && t != "all" {
-				opts.targets = []string{t}
+			if !slices.Contains(args, "all") {
+				opts.targets = args
 			}
 			opts.counted = cmd.Flags().Changed("lines")
 			return runLogs(cmd.Context(), env, opts)
@@ -149,7 +150,7 @@ func (v *logView) show(ctx context.Context, c *client.Client) error {
 	}
 	v.join(list)
 	v.sortSources()
-	if (len(v.opts.targets) == 0 && len(v.opts.streams()) == 2 && !v.opts.raw) || v.isDaemon(list) {
+	if (len(v.opts.targets) == 0 && len(v.opts.streams()) == 2 && !v.opts.raw) || slices.ContainsFunc(v.opts.targets, func(t string) bool { return v.isDaemon(t, list) }) {
 		v.addDaemon()
 	}
 	if v.opts.nostream || !v.query.Until.IsZero() {
@@ -187,21 +188,26 @@ func (o logsOptions) streams() []sourceKind {
 // instances are those of the target. That there are none is worth a warning
 // only: they may come, and PM2 calls it a success.
 func (v *logView) instances(ctx context.Context, c *client.Client) ([]api.Instance, error) {
-	list, err := c.Instances(ctx, client.Query{Targets: v.opts.targets, Cwd: v.env.Cwd})
-	if err == nil || errs.KindOf(err) != errs.NotFound {
-		return list, err
+	if len(v.opts.targets) == 0 {
+		return c.Instances(ctx, client.Query{})
 	}
-	if v.follower == nil && !v.isDaemon(nil) {
-		v.env.warn("%s", err)
-	}
-	return nil, nil
+	return v.env.findEach(ctx, v.opts.targets, func(t string) ([]api.Instance, error) {
+		list, err := c.Instances(ctx, client.Query{Targets: []string{t}, Cwd: v.env.Cwd})
+		if errs.KindOf(err) != errs.NotFound {
+			return list, err
+		}
+		if v.follower == nil && !v.isDaemon(t, nil) {
+			v.env.warn("%s", err)
+		}
+		return nil, nil
+	})
 }
 
-// isDaemon tells whether the target is the daemon's own log: by the name of
-// this program, unless an app has that.
-func (v *logView) isDaemon(list []api.Instance) bool {
-	t := first(v.opts.targets)
-	return len(list) == 0 && t != "" && (t == v.env.Program || t == "tend")
+// isDaemon tells whether a target is the daemon's own log: by the name of this
+// program, unless an app in list has that.
+func (v *logView) isDaemon(target string, list []api.Instance) bool {
+	taken := func(in api.Instance) bool { return in.Name == target || in.Namespace == target }
+	return (target == v.env.Program || target == "tend") && !slices.ContainsFunc(list, taken)
 }
 
 // history prints the lines that are there, log by log.

@@ -84,8 +84,8 @@ x
 		},
 		"of no line": {args: "logs --nostream --lines 0"},
 		"of what matches": {
-			args: "logs tick --nostream --grep ^t --exclude ee",
-			stdout: `[TAILING] Tailing last 15 lines for [tick] process (change the value with --lines option)
+			args: "logs tick 1 --nostream --grep ^t --exclude ee",
+			stdout: `[TAILING] Tailing last 15 lines for [tick, 1] process (change the value with --lines option)
 CWD/tick-out.log last 15 lines:
 0|tick     | two
 
@@ -94,8 +94,8 @@ CWD/long.log last 15 lines:
 `,
 		},
 		"since a time": {
-			args: "logs tick --nostream --since 30m --out",
-			stdout: `[TAILING] Tailing since 30m for [tick] process (change the value with --lines option)
+			args: "logs tick 1 --nostream --since 30m --out",
+			stdout: `[TAILING] Tailing since 30m for [tick, 1] process (change the value with --lines option)
 CWD/tick-out.log since 30m:
 CWD/long.log since 30m:
 1|a-long-… | x
@@ -103,7 +103,7 @@ CWD/long.log since 30m:
 `,
 		},
 		"as JSON": {
-			args: "logs tick --json --nostream --lines 1",
+			args: "logs tick 1 --json --nostream --lines 1",
 			stdout: `{"message":"three","type":"out","process_id":0,"app_name":"tick"}
 {"message":"oops","type":"err","process_id":0,"app_name":"tick"}
 {"message":"x","type":"out","process_id":1,"app_name":"a-long-name"}

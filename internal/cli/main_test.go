@@ -10,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +22,8 @@ import (
 	"go.uber.org/goleak"
 
 	"tend/api"
+	"tend/internal/app"
+	"tend/internal/errs"
 	"tend/internal/home"
 )
 
@@ -67,6 +71,30 @@ type fakeDaemon struct {
 	requests []string // POSTs: path and body
 }
 
+// chosen are the instances that the targets of a query name.
+func (d *fakeDaemon) chosen(q url.Values) ([]api.Instance, error) {
+	if len(q["target"]) == 0 {
+		return d.instances, nil
+	}
+	var places []app.Place
+	for _, in := range d.instances {
+		places = append(places, app.Place{ID: in.ID, Name: in.Name, Namespace: in.Namespace, Script: in.Script})
+	}
+	var out []api.Instance
+	for _, t := range q["target"] {
+		ids, err := app.Select(t, q.Get("cwd"), places)
+		if err != nil {
+			return nil, err
+		}
+		for _, in := range d.instances {
+			if slices.Contains(ids, in.ID) {
+				out = append(out, in)
+			}
+		}
+	}
+	return out, nil
+}
+
 func (d *fakeDaemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v1/events" {
 		d.notify(w, r)
@@ -100,7 +128,13 @@ func (d *fakeDaemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		list := api.List{Instances: []api.Instance{}}
-		for _, in := range d.instances {
+		chosen, err := d.chosen(r.URL.Query())
+		if err != nil {
+			w.WriteHeader(http.StatusNotFound)
+			_ = enc.Encode(errs.Wire(err))
+			return
+		}
+		for _, in := range chosen {
 			if r.URL.Query().Get("detail") == "" {
 				in.Detail = nil
 			}

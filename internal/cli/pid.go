@@ -11,9 +11,9 @@ import (
 func newPid(env *Env) *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
-		Use: "pid [name]", Short: "print the pids of an app, or of all",
+		Use: "pid [name...]", Short: "print the pids of an app, or of all",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runPid(cmd.Context(), env, first(args), json)
+			return runPid(cmd.Context(), env, args, json)
 		},
 	}
 	asJSON(cmd, &json)
@@ -35,14 +35,16 @@ type pidJSON struct {
 	PID  int    `json:"pid"`
 }
 
-func runPid(ctx context.Context, env *Env, name string, json bool) error {
+func runPid(ctx context.Context, env *Env, targets []string, json bool) error {
 	return env.with(ctx, func(c *client.Client) error {
 		list, err := c.Instances(ctx, client.Query{})
 		if err != nil {
 			return err
 		}
-		if name != "" {
-			list = named(list, name)
+		if len(targets) > 0 {
+			if list, err = env.findAny(ctx, c, "find the pid of", targets); err != nil {
+				return err
+			}
 		}
 		if json {
 			pids := make([]pidJSON, 0, len(list))
