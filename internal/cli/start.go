@@ -28,6 +28,7 @@ type startOptions struct {
 	file      config.Options
 	ignored   []string // the options among fields that a configuration file does not heed
 	amends    bool     // what is in the list is to be another
+	alters    bool     // and that by more than a --watch
 	watch     bool
 	toggle    bool // what watch asks for is the other of on and off
 	force     bool
@@ -67,14 +68,12 @@ func newStart(env *Env) *cobra.Command {
 
 func parseStart(env *Env, set *pflag.FlagSet, targets []string) (startOptions, error) {
 	parallel, err := number(set, "parallel")
-	described := fields(set)
-	amends := describing(set)
-	if described["watch"] == true { // it says whether, and not what
-		amends = slices.DeleteFunc(amends, func(o string) bool { return o == "--watch" })
-	}
+	changes := describing(set)
 	return startOptions{
-		targets: targets, args: env.rest, fields: described, file: fileOptions(set), ignored: ignoredByFiles(set),
-		amends: len(amends) > 0 || len(env.rest) > 0, watch: set.Changed("watch"), force: on(set, "force"), updateEnv: on(set, "update-env"),
+		targets: targets, args: env.rest, fields: fields(set), file: fileOptions(set), ignored: ignoredByFiles(set),
+		amends: len(changes) > 0 || len(env.rest) > 0, watch: set.Changed("watch"),
+		alters: len(env.rest) > 0 || slices.ContainsFunc(changes, func(o string) bool { return o != "--watch" }),
+		force:  on(set, "force"), updateEnv: on(set, "update-env"),
 		attach: on(set, "attach"), parallel: parallel, listing: listOptions{mini: on(set, "mini-list"), sort: str(set, "sort")},
 		started: new([]string),
 	}, err
@@ -205,11 +204,16 @@ func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, o
 	if opts.updateEnv {
 		req.Inherited = e.inherited()
 	}
-	if opts.watch {
+	// Without a path it switches what the app has; with one it is a field like
+	// others, as it is for a reload.
+	if opts.fields["watch"] == true && !opts.reload {
 		req.Watch = api.WatchOn
-		if opts.toggle && opts.fields["watch"] == true {
+		if opts.toggle {
 			req.Watch = api.WatchToggle
 		}
+		opts.fields = maps.Clone(opts.fields)
+		delete(opts.fields, "watch")
+		opts.amends = opts.alters
 	}
 	*opts.started = append(*opts.started, target)
 	if !opts.amends {
