@@ -16,6 +16,7 @@ const (
 	unknownOption arity = iota
 	noValue
 	oneValue
+	numbers        // the next word, and numbers that follow it
 	anyValue       // the next word, unless it looks like an option
 	optionalNumber // the next word, if it is a number
 	optionalTime   // the next word, if it is how to write a time
@@ -29,7 +30,8 @@ const (
 func normalise(args []string, arityOf func(command, option string) arity) (words, rest []string) {
 	var command string
 	var options, others []string
-	eaten := -1 // of options, the last that took a word it could do without
+	eaten := -1       // of options, the last that took a word it could do without
+	var bare []string // the option that lacks its value
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
@@ -45,12 +47,15 @@ func normalise(args []string, arityOf func(command, option string) arity) (words
 			continue
 		}
 		name, takes := splitOption(arg, func(name string) arity { return arityOf(command, name) })
-		next := ""
-		if i+1 < len(args) {
+		next, more := "", i+1 < len(args) && args[i+1] != "--"
+		if more {
 			next = args[i+1]
 		}
-		switch {
-		case takes == oneValue && next != "" && next != "--",
+		switch needy := takes == oneValue || takes == numbers; {
+		case needy && !more:
+			bare = []string{arg}
+			continue
+		case needy,
 			takes == anyValue && next != "" && !isOption(next),
 			takes == optionalNumber && isNumber(next),
 			takes == optionalTime && isTimeFormat(next):
@@ -61,15 +66,26 @@ func normalise(args []string, arityOf func(command, option string) arity) (words
 			i++
 		}
 		options = append(options, arg)
+		for ; takes == numbers && i+1 < len(args) && isNumber(args[i+1]) && !isOption(args[i+1]); i++ {
+			eaten = len(options)
+			options = append(options, name+"="+args[i+1])
+		}
 	}
 	// `start --watch app.js` has something to start.
 	if command != "" && len(others) == 0 && eaten >= 0 {
 		name, word, _ := strings.Cut(options[eaten], "=")
-		options[eaten] = name
 		others = append(others, word)
+		if arityOf(command, strings.TrimLeft(name, "-")) == numbers { // it has its own already
+			options = slices.Delete(options, eaten, eaten+1)
+		} else {
+			options[eaten] = name
+		}
 	}
 	if command == "" {
-		return options, rest
+		return append(options, bare...), rest
+	}
+	if bare != nil { // whatever stood behind it would be taken for its value
+		return slices.Concat([]string{command}, options, others, bare), rest
 	}
 	words = append([]string{command}, options...)
 	if len(others) > 0 {
@@ -145,6 +161,8 @@ func arities(root *cobra.Command) func(command, option string) arity {
 			case f == nil:
 			case f.Value.Type() == "bool":
 				return noValue
+			case f.Name == "stop-exit-codes":
+				return numbers
 			case f.NoOptDefVal == "":
 				return oneValue
 			case f.Name == "max-restarts":

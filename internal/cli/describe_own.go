@@ -35,8 +35,8 @@ func ownRows(s *api.Spec) (rows []row) {
 	if s.StartRetries != nil {
 		add(true, "start retries", strconv.Itoa(*s.StartRetries))
 	}
-	add(len(s.StopCodes) > 0, "stop exit codes", numbers(s.StopCodes))
-	add(s.Unexpected, "expected exit codes", numbers(s.ExpectedCodes))
+	add(len(s.StopCodes) > 0, "stop exit codes", joined(s.StopCodes))
+	add(s.Unexpected, "expected exit codes", joined(s.ExpectedCodes))
 	add(s.StopSignal != "" && s.StopSignal != "SIGINT", "stop signal", s.StopSignal)
 	add(s.Backoff > 0, "exp backoff restart delay", milliseconds(s.Backoff))
 	add(s.RestartDelay > 0, "restart delay", milliseconds(s.RestartDelay))
@@ -78,7 +78,7 @@ func limits(set map[string]api.Limit) string {
 	return strings.Join(all, "; ")
 }
 
-func numbers(list []int) string {
+func joined(list []int) string {
 	all := make([]string, 0, len(list))
 	for _, n := range list {
 		all = append(all, strconv.Itoa(n))
