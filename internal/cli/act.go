@@ -23,8 +23,8 @@ type actOptions struct {
 	listing  listOptions
 }
 
-func parseAct(act string, set *pflag.FlagSet, targets []string) (actOptions, error) {
-	n, err := number(set, "parallel")
+func parseAct(env *Env, act string, set *pflag.FlagSet, targets []string) (actOptions, error) {
+	n, err := env.parallel(set)
 	return actOptions{act, targets, n, names(str(set, "only")), listing(set)}, err
 }
 
@@ -32,7 +32,7 @@ func parseAct(act string, set *pflag.FlagSet, targets []string) (actOptions, err
 func newAct(env *Env, act string, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = needs("id|name|namespace|all|/regex/|file|-")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		opts, err := parseAct(act, cmd.Flags(), args)
+		opts, err := parseAct(env, act, cmd.Flags(), args)
 		if err != nil {
 			return err
 		}

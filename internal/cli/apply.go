@@ -38,7 +38,7 @@ func newApply(env *Env) *cobra.Command {
 	var json bool
 	asJSON(cmd, &json)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		parallel, err := number(cmd.Flags(), "parallel")
+		parallel, err := env.parallel(cmd.Flags())
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,7 @@ func TestActs(t *testing.T) {
 	notFound := &api.Error{Op: "find", On: "nosuch", Kind: "not_found", Message: "no app and no namespace has this name", Hint: "look"}
 	tests := map[string]struct {
 		args    string
+		env     string // one more variable
 		stdin   string
 		failure *api.Error
 		want    []api.ActRequest
@@ -48,20 +49,23 @@ func TestActs(t *testing.T) {
 
 		unlisted bool
 	}{
-		"stop one":                 {args: "stop api", want: []api.ActRequest{{Act: "stop", Targets: []string{"api"}}}},
-		"stop several in turn":     {args: "stop api 3", want: []api.ActRequest{{Act: "stop", Targets: []string{"api"}}, {Act: "stop", Targets: []string{"3"}}}},
-		"del is delete":            {args: "del all", want: []api.ActRequest{{Act: "delete", Targets: []string{"all"}}}},
-		"parallel":                 {args: "--parallel 4 restart all", want: []api.ActRequest{{Act: "restart", Targets: []string{"all"}, Parallel: 4}}},
-		"reload is told of alone":  {args: "reload api", want: []api.ActRequest{{Act: "reload", Targets: []string{"api"}}}, unlisted: true},
-		"reload by an older name":  {args: "gracefulReload 3", want: []api.ActRequest{{Act: "reload", Targets: []string{"3"}}}, unlisted: true},
-		"reload by force":          {args: "reload all -f --parallel 4", want: []api.ActRequest{{Act: "reload", Targets: []string{"all"}, Parallel: 4, Force: true}}, unlisted: true},
-		"force is no restart's":    {args: "restart api -f", want: []api.ActRequest{{Act: "restart", Targets: []string{"api"}}}},
-		"reset":                    {args: "reset api", want: []api.ActRequest{{Act: "reset", Targets: []string{"api"}}}},
-		"signal":                   {args: "sendSignal SIGUSR2 api", want: []api.ActRequest{{Act: "signal", Targets: []string{"api"}, Signal: "SIGUSR2"}}},
-		"stop the apps of a file":  {args: "stop apps.json", want: []api.ActRequest{{Act: "stop", Targets: []string{"tick", "off"}}}},
-		"stop one app of a file":   {args: "stop apps.json --only off", want: []api.ActRequest{{Act: "stop", Targets: []string{"off"}}}},
-		"delete what stdin names":  {args: "delete -", stdin: `{name: 'off', script: 'gone.js'}`, want: []api.ActRequest{{Act: "delete", Targets: []string{"off"}}}},
-		"stdin names nothing here": {args: "delete -", stdin: `[{"name": "other", "script": "gone.js"}]`, stderr: "[tend][WARN] -: none of its apps is in the list\n"},
+		"stop one":                   {args: "stop api", want: []api.ActRequest{{Act: "stop", Targets: []string{"api"}}}},
+		"stop several in turn":       {args: "stop api 3", want: []api.ActRequest{{Act: "stop", Targets: []string{"api"}}, {Act: "stop", Targets: []string{"3"}}}},
+		"del is delete":              {args: "del all", want: []api.ActRequest{{Act: "delete", Targets: []string{"all"}}}},
+		"parallel":                   {args: "--parallel 4 restart all", want: []api.ActRequest{{Act: "restart", Targets: []string{"all"}, Parallel: 4}}},
+		"parallel by PM2's variable": {args: "restart all", env: "PM2_CONCURRENT_ACTIONS=3", want: []api.ActRequest{{Act: "restart", Targets: []string{"all"}, Parallel: 3}}},
+		"the option wins":            {args: "restart all --parallel 5", env: "PM2_CONCURRENT_ACTIONS=nope", want: []api.ActRequest{{Act: "restart", Targets: []string{"all"}, Parallel: 5}}},
+		"that variable is wrong":     {args: "restart all", env: "PM2_CONCURRENT_ACTIONS=nope", code: 1, stderr: "tend: read environment variable PM2_CONCURRENT_ACTIONS: \"nope\" is not a number above 0\n      unset it, or mend it\n"},
+		"reload is told of alone":    {args: "reload api", want: []api.ActRequest{{Act: "reload", Targets: []string{"api"}}}, unlisted: true},
+		"reload by an older name":    {args: "gracefulReload 3", want: []api.ActRequest{{Act: "reload", Targets: []string{"3"}}}, unlisted: true},
+		"reload by force":            {args: "reload all -f --parallel 4", want: []api.ActRequest{{Act: "reload", Targets: []string{"all"}, Parallel: 4, Force: true}}, unlisted: true},
+		"force is no restart's":      {args: "restart api -f", want: []api.ActRequest{{Act: "restart", Targets: []string{"api"}}}},
+		"reset":                      {args: "reset api", want: []api.ActRequest{{Act: "reset", Targets: []string{"api"}}}},
+		"signal":                     {args: "sendSignal SIGUSR2 api", want: []api.ActRequest{{Act: "signal", Targets: []string{"api"}, Signal: "SIGUSR2"}}},
+		"stop the apps of a file":    {args: "stop apps.json", want: []api.ActRequest{{Act: "stop", Targets: []string{"tick", "off"}}}},
+		"stop one app of a file":     {args: "stop apps.json --only off", want: []api.ActRequest{{Act: "stop", Targets: []string{"off"}}}},
+		"delete what stdin names":    {args: "delete -", stdin: `{name: 'off', script: 'gone.js'}`, want: []api.ActRequest{{Act: "delete", Targets: []string{"off"}}}},
+		"stdin names nothing here":   {args: "delete -", stdin: `[{"name": "other", "script": "gone.js"}]`, stderr: "[tend][WARN] -: none of its apps is in the list\n"},
 		"a failure keeps no other target from its turn": {
 			args: "stop nosuch api", failure: notFound, code: 1,
 			want:   []api.ActRequest{{Act: "stop", Targets: []string{"nosuch"}}, {Act: "stop", Targets: []string{"api"}}},
@@ -76,7 +80,7 @@ func TestActs(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			env := world(t)
-			env.Stdin = strings.NewReader(tt.stdin)
+			env.Stdin, env.Environ = strings.NewReader(tt.stdin), append(env.Environ, tt.env)
 			write(t, env, "apps.json", `{"apps": [{"name": "tick", "script": "gone.js"}, {"name": "off", "script": "x"}, {"name": "new", "script": "y"}]}`)
 			r := try(t, env, &fakeDaemon{instances: instances(), failure: tt.failure}, strings.Fields(tt.args)...)
 			if r.code != tt.code || r.stderr != tt.stderr {

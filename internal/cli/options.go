@@ -187,6 +187,20 @@ func number(set *pflag.FlagSet, name string) (int, error) {
 	return n, nil
 }
 
+// parallel is how many instances are worked on at once: PM2's variable says it
+// where the option does not.
+func (e *Env) parallel(set *pflag.FlagSet) (int, error) {
+	v := e.Getenv("PM2_CONCURRENT_ACTIONS")
+	if set.Changed("parallel") || v == "" {
+		return number(set, "parallel")
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return 0, invalid("read environment variable", "PM2_CONCURRENT_ACTIONS", "unset it, or mend it", fmt.Errorf("%q is not a number above 0", v))
+	}
+	return n, nil
+}
+
 func invalid(op, on, hint string, err error) error {
 	return &errs.Error{Op: op, On: on, Kind: errs.Invalid, Err: err, Hint: hint}
 }

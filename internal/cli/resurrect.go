@@ -22,7 +22,6 @@ func newResurrect(env *Env) *cobra.Command {
 func runResurrect(ctx context.Context, env *Env, opts listOptions) error {
 	return env.with(ctx, func(c *client.Client) error {
 		env.info("Resurrecting")
-		env.info("Restoring processes located in %s", env.Home.Dump())
 		err := c.Resurrect(ctx, func(ev api.Event) {
 			if ev.Kind == api.EventInstance && ev.OK {
 				env.info("Process %s restored", ev.Name)

@@ -67,7 +67,7 @@ func newStart(env *Env) *cobra.Command {
 }
 
 func parseStart(env *Env, set *pflag.FlagSet, targets []string) (startOptions, error) {
-	parallel, err := number(set, "parallel")
+	parallel, err := env.parallel(set)
 	changes := describing(set)
 	return startOptions{
 		targets: targets, args: env.rest, fields: fields(set), file: fileOptions(set), ignored: ignoredByFiles(set),

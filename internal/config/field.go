@@ -279,6 +279,7 @@ func (d *draft) settings(env map[string]string, fault func(hint string, err erro
 	}{
 		{"PM2_KILL_SIGNAL", spellings["stop_signal"].set},
 		{"PM2_KILL_TIMEOUT", spellings["kill_timeout"].set},
+		{"PM2_KILL_USE_MESSAGE", spellings["shutdown_with_message"].set},
 		{"PM2_GRACEFUL_LISTEN_TIMEOUT", spellings["listen_timeout"].set},
 	} {
 		v := env[s.variable]

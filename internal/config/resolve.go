@@ -60,6 +60,9 @@ func (r *resolver) resolve(f Fields) api.Spec {
 	}
 	d.settings(r.c.Env, r.invalid)
 	d.fill(f, r.invalid)
+	if v := r.c.Env["PM2_PROCESS_INSTANCE_VAR"]; v != "" { // it wins over every app's own
+		s.InstanceVar = v
+	}
 	s.Name = name
 	if r.o.Namespace != "" && look(f, "namespace") == nil {
 		s.Namespace = r.o.Namespace

@@ -318,9 +318,10 @@ func TestOptionsOverTheFile(t *testing.T) {
 func TestSettingsOfTheEnvironment(t *testing.T) {
 	c := world(t, map[string]string{"app.js": ""})
 	c.Env["PM2_KILL_SIGNAL"], c.Env["PM2_KILL_TIMEOUT"], c.Env["PM2_GRACEFUL_LISTEN_TIMEOUT"] = "SIGTERM", "5000", "9s"
-	s, _ := resolved(t, c, Fields{}, Options{})
-	if s.StopSignal != "SIGTERM" || s.KillTimeout != 5000 || s.ListenTimeout != 9000 {
-		t.Errorf("got %s, %d, %d", s.StopSignal, s.KillTimeout, s.ListenTimeout)
+	c.Env["PM2_KILL_USE_MESSAGE"], c.Env["PM2_PROCESS_INSTANCE_VAR"] = "true", "WORKER"
+	s, _ := resolved(t, c, Fields{"instance_var": "N"}, Options{})
+	if s.StopSignal != "SIGTERM" || s.KillTimeout != 5000 || s.ListenTimeout != 9000 || !s.ShutdownMessage || s.InstanceVar != "WORKER" {
+		t.Errorf("got %s, %d, %d, %v, %s", s.StopSignal, s.KillTimeout, s.ListenTimeout, s.ShutdownMessage, s.InstanceVar)
 	}
 	s, _ = resolved(t, c, Fields{"stop_signal": "SIGUSR1", "kill_timeout": 1, "listen_timeout": 2}, Options{})
 	if s.StopSignal != "SIGUSR1" || s.KillTimeout != 1 || s.ListenTimeout != 2 {

@@ -110,7 +110,7 @@ func (s *Supervisor) Resurrect(ctx context.Context, tell func(api.Event)) error 
 		return nil
 	}
 	s.request(ctx, "resurrect", "path", path, "instances", len(dump.List))
-	tell(api.Event{Kind: api.EventNote, Message: "restoring the list saved in " + path})
+	tell(api.Event{Kind: api.EventNote, Message: "Restoring processes located in " + path})
 	for _, name := range dump.Modules {
 		tell(api.Event{Kind: api.EventWarning, Name: name, Message: "module " + name + " is left out: modules are programs for PM2 alone"})
 	}
