@@ -350,6 +350,9 @@ func FuzzDecodeDump(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	for _, version := range samples {
+		f.Add(sampled(f, version))
+	}
 	f.Add(EncodeDump([]Saved{{Spec: *sample().Detail.Spec, Env: sample().Detail.Env}}))
 	f.Add([]byte(`[{"name":"x","pm_exec_path":"/x","tend":{"command_line":-1}}]`))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -2,6 +2,7 @@ package pm2env
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -143,10 +144,8 @@ func TestNothingOfADumpIsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			var was, is []map[string]any
-			for text, into := range map[*[]byte]*[]map[string]any{ptr(sampled(t, version)): &was, ptr(EncodeDump(dump.List)): &is} {
-				if err := json.Unmarshal(*text, into); err != nil {
-					t.Fatal(err)
-				}
+			if err := errors.Join(json.Unmarshal(sampled(t, version), &was), json.Unmarshal(EncodeDump(dump.List), &is)); err != nil {
+				t.Fatal(err)
 			}
 			for i, old := range was {
 				env, _ := old["env"].(map[string]any)
@@ -165,5 +164,3 @@ func TestNothingOfADumpIsLost(t *testing.T) {
 		})
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
