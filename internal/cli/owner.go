@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 
 	"tend/api"
 	"tend/client"
+	"tend/internal/app"
 	"tend/internal/console"
 	"tend/internal/errs"
 )
@@ -191,12 +193,16 @@ func (o *owner) hasten(ctx context.Context, hurry, done <-chan struct{}) {
 	}
 }
 
-// endApps deletes app by app, what was started last first.
+// endApps deletes app by app: what has the lowest priority last, and else what
+// was started last first.
 func (o *owner) endApps(ctx context.Context) error {
-	list, err := o.c.Instances(ctx, client.Query{})
+	list, err := o.c.Instances(ctx, client.Query{Detail: true})
 	if err != nil {
 		return nil //nolint:nilerr // the daemon is gone, and the apps with it
 	}
+	slices.SortStableFunc(list, func(a, b api.Instance) int {
+		return cmp.Compare(app.Priority(a.Detail.Spec), app.Priority(b.Detail.Spec))
+	})
 	for len(list) > 0 {
 		name := list[len(list)-1].Name
 		var ids []string

@@ -555,23 +555,24 @@ func zombies(list map[string]string) (found []string) {
 
 // TestContainer is tend run as process 1: what loses its parent is reaped, also
 // when the keeper has died; SIGTERM stops one app after the other, the last
-// first, each within its kill_timeout; and nothing is left.
+// first and the lowest priority last, each within its kill_timeout; and nothing is left.
 func TestContainer(t *testing.T) {
 	if !mayUnshare() {
 		t.Skip("we may not make a PID namespace")
 	}
 	r := newRun(t)
 	told := filepath.Join(r.dir, "told")
-	polite := func(name string) map[string]any {
-		return sh(name, fmt.Sprintf("trap 'echo %s begins >> %[2]s; sleep 0.2; echo %[1]s ends >> %[2]s; exit 0' TERM INT; echo %[1]s up; while :; do sleep 0.05; done", name, told))
+	polite := func(name string, more ...any) map[string]any {
+		return sh(name, fmt.Sprintf("trap 'echo %s begins >> %[2]s; sleep 0.2; echo %[1]s ends >> %[2]s; exit 0' TERM INT; echo %[1]s up; while :; do sleep 0.05; done", name, told), more...)
 	}
 	r.start(container, "run", r.file(
 		polite("first"),
 		sh("litter", "for i in 1 2 3 4 5; do (sleep 0.05 &); done; echo littered; exec sleep 1000"),
 		sh("stubborn", "trap '' TERM INT; echo stubborn up; while :; do sleep 0.05; done", "kill_timeout", 400),
+		polite("base", "priority", 1),
 		polite("last"),
 	))
-	for _, text := range []string{"first up\n", "littered\n", "stubborn up\n", "last up\n"} {
+	for _, text := range []string{"first up\n", "littered\n", "stubborn up\n", "base up\n", "last up\n"} {
 		r.waitFor(text)
 	}
 	pid := r.first()
@@ -611,7 +612,7 @@ func TestContainer(t *testing.T) {
 		t.Errorf("it took %s to end", took)
 	}
 	text, _ := os.ReadFile(told)
-	if want := "last begins\nlast ends\nfirst begins\nfirst ends\n"; string(text) != want {
+	if want := "last begins\nlast ends\nfirst begins\nfirst ends\nbase begins\nbase ends\n"; string(text) != want {
 		t.Errorf("it ended as %q, want %q", text, want)
 	}
 	if left := inside(t, namespace); len(left) > 0 {
