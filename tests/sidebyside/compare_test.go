@@ -14,6 +14,7 @@ import (
 // left are the keys of pm2_env, and of env, that PM2 has and tend leaves out.
 var left = map[string]string{
 	"km_link":                   "the paid service, which there is none of",
+	"_tree_pids":                "whom the last stop signalled",
 	"PM2_USAGE":                 "PM2's command line tells itself something, and so every app",
 	"PM2_JSON_PROCESSING":       "the same",
 	"PM2_INTERACTOR_PROCESSING": "the same",

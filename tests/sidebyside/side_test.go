@@ -147,7 +147,7 @@ func (r result) messages() []string {
 	var out []string
 	for line := range strings.Lines(r.out) {
 		if shapes.MatchString(line) {
-			out = append(out, strings.TrimSpace(line))
+			out = append(out, strings.ReplaceAll(strings.TrimSpace(line), "'", "")) // PM2 tells ids that were typed from others
 		}
 	}
 	slices.Sort(out) // two instances are worked on at once
