@@ -26,6 +26,16 @@ func Merged(s *api.Spec, inherited map[string]string) map[string]string {
 	return env
 }
 
+// Shown is Merged for the instance with this number, with the variable that
+// grows from one to the next.
+func Shown(s *api.Spec, inherited map[string]string, index int) map[string]string {
+	env := Merged(s, inherited)
+	if s.IncrementVar != "" {
+		env[s.IncrementVar] = counted(env, s, Launch{Index: index})[s.IncrementVar]
+	}
+	return env
+}
+
 func filtered(f *api.EnvFilter, name string) bool {
 	if f == nil {
 		return false

@@ -208,7 +208,8 @@ func (r *resolver) resolveLog() {
 			*p = r.c.path(*p, d.spec.Cwd)
 		}
 	}
-	l.Merge = d.spec.Mode == api.Fork && d.instances == nil
+	// PM2 names the logs before it makes a number of 0 and "max", and a mode of that.
+	l.Merge = (d.mode != api.Cluster || d.spec.Mode == api.Fork) && (d.instances == nil || *d.instances == 0)
 	if d.merge != nil {
 		l.Merge = *d.merge
 	}

@@ -62,9 +62,7 @@ func instance(in api.Instance) Object {
 	b.put("created_at", in.CreatedAt)
 	b.put("restart_time", in.Restarts)
 	b.put("unstable_restarts", in.Unstable)
-	if in.PrevDelay != 0 {
-		b.put("prev_restart_delay", in.PrevDelay)
-	}
+	b.put("prev_restart_delay", in.PrevDelay)
 	if in.Exited {
 		b.put("exit_code", in.ExitCode)
 	}

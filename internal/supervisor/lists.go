@@ -50,7 +50,7 @@ func (s *Supervisor) Details(ctx context.Context, ids []int) ([]api.Instance, er
 			}
 			d := in.describe()
 			d.Detail = &api.Detail{
-				Spec: in.rec.Spec, Env: app.Merged(in.spec, in.rec.Inherited.Vars), UniqueID: in.rec.Key,
+				Spec: in.rec.Spec, Env: app.Shown(in.spec, in.rec.Inherited.Vars, in.rec.Index), UniqueID: in.rec.Key,
 				NodeVersion: in.rec.Node, Versioning: in.rec.Versioning,
 				Actions: in.rec.Actions, Metrics: s.opts.Channels.Status(in.rec.Key).Metrics,
 			}

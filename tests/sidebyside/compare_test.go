@@ -15,14 +15,26 @@ import (
 var left = map[string]string{
 	"km_link":                   "the paid service, which there is none of",
 	"_tree_pids":                "whom the last stop signalled",
+	"_pm2_version":              "of PM2's daemon, for workers of its cluster",
 	"PM2_USAGE":                 "PM2's command line tells itself something, and so every app",
 	"PM2_JSON_PROCESSING":       "the same",
 	"PM2_INTERACTOR_PROCESSING": "the same",
+	"updateEnv":                 "the same",
+	"unique_id":                 "there is none before the first launch",
+	"append_env_to_name":        "what a file said, word by word: what came of it stands in other keys",
+	"env_production":            "the same",
+	"out_file":                  "the same",
+	"pid_file":                  "the same",
+	"port":                      "the same",
+	"script":                    "the same",
+	"time":                      "the same",
 }
 
 // other are the keys whose values differ on purpose.
 var other = map[string]string{
-	"exec_interpreter": "the program that runs it, by its path",
+	"exec_interpreter":  "the program that runs it, by its path",
+	"stop_exit_codes":   "always a list",
+	"unstable_restarts": "an exit that ends in a stop on purpose is no unstable one",
 }
 
 // moving are the keys of pm2_env whose values are of the moment, or of the
@@ -103,12 +115,13 @@ func (p *pair) compareApps(b *strings.Builder, theirs, ours app) {
 		switch {
 		case !has && leftOut:
 			p.reasons.use(key)
-		case !has && their == nil: // null is absent
+		case their == nil, key == theirs.Name: // null is absent; the other is what was set for a module of that name
 		case !has:
 			fmt.Fprintf(b, "%s: tend has no %s: %v\n", at, key, their)
 		case key == "env":
 			p.compareEnv(b, at, theirs.Name, their, our)
-		case typeOf(their) != typeOf(our):
+		case isNumberOf(their, our) && isVariable(theirs.Env, key): // variables are texts
+		case typeOf(their) != typeOf(our) && other[key] == "":
 			fmt.Fprintf(b, "%s: %s: %T %v is %T %v\n", at, key, their, their, our, our)
 		case !slices.Contains(moving, key):
 			_, differs := other[key]
@@ -131,10 +144,22 @@ func (p *pair) compareEnv(b *strings.Builder, at, name string, theirs, ours any)
 		if _, leftOut := left[key]; leftOut || key == "unique_id" || key == name {
 			continue
 		}
-		if diff := cmp.Diff(their[key], our[key]); diff != "" {
+		if diff := cmp.Diff(their[key], our[key]); diff != "" && !isNumberOf(their[key], our[key]) {
 			fmt.Fprintf(b, "%s: env.%s: %s is %s\n", at, key, plain(their[key]), plain(our[key]))
 		}
 	}
+}
+
+// isNumberOf tells that a text is the number.
+func isNumberOf(number, text any) bool {
+	_, isNumber := number.(float64)
+	return isNumber && plain(number) == text
+}
+
+func isVariable(env map[string]any, key string) bool {
+	variables, _ := env["env"].(map[string]any)
+	_, is := variables[key]
+	return is
 }
 
 func running(pid any) bool {

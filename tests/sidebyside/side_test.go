@@ -137,24 +137,42 @@ func (r result) String() string {
 // shapes are the messages that scripts look for. Others are sentences of each
 // one's own.
 var shapes = regexp.MustCompile(strings.Join([]string{
-	`^\[PM2\] \[[^\]]+\]\(\w+\) ✓`, `^\[PM2\] Applying action \w+ on app `, `^\[PM2\] App \[[^\]]+\] launched`,
+	`^\[PM2\] \[[^\]]+\]\(\w+\) ✓`, `^\[PM2\] Applying action \w+ on app .*\)$`, `^\[PM2\] App \[[^\]]+\] launched`,
 	`^\[PM2\] Starting .* in (fork|cluster)_mode`, `^\[PM2\] Done\.`, `^\[PM2\] Process .* restored`, `^\[PM2\] Successfully saved in`,
 	`^\[PM2\] Resetting meta for process id`, `^\[PM2\] Scaling up application`, `^\[PM2\] Logs flushed`, `^File .* generated`,
 }, "|"))
 
-// messages are those that scripts look for, and what sort of complaint there is.
-func (r result) messages() []string {
-	var out []string
+// messages are those that scripts look for, how often each, in one form: PM2
+// tells ids that were typed from others, and has one grammar for any number.
+func (r result) messages() map[string]int {
+	all := map[string]int{}
 	for line := range strings.Lines(r.out) {
-		if shapes.MatchString(line) {
-			out = append(out, strings.ReplaceAll(strings.TrimSpace(line), "'", "")) // PM2 tells ids that were typed from others
+		if line = strings.TrimSpace(line); shapes.MatchString(line) {
+			all[strings.NewReplacer("'", "", "(1 instances)", "(1 instance)").Replace(line)]++
 		}
 	}
-	slices.Sort(out) // two instances are worked on at once
-	if strings.Contains(r.out+r.err, "[PM2][ERROR]") || strings.Contains(r.out+r.err, "[PM2][WARN]") {
-		out = append(out, "a complaint")
+	return all
+}
+
+// lacks are the messages of theirs that r does not have, and whether only they
+// complain of a failure.
+func (r result) lacks(theirs result) string {
+	var b strings.Builder
+	has := r.messages()
+	for message, n := range theirs.messages() {
+		if has[message] < n {
+			fmt.Fprintf(&b, "%s\n", message)
+		}
 	}
-	return out
+	if r.failed && theirs.failed && r.complains() != theirs.complains() {
+		fmt.Fprintf(&b, "PM2 complains: %t; tend: %t\n", theirs.complains(), r.complains())
+	}
+	return b.String()
+}
+
+func (r result) complains() bool {
+	said := r.out + r.err
+	return strings.Contains(said, "[PM2][ERROR]") || strings.Contains(said, "[PM2][WARN]")
 }
 
 // picked are the values of keys in the JSON on standard output, from each app's

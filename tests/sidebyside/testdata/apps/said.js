@@ -8,7 +8,7 @@ for (const name of ['NODE_ENV', 'PORT', 'KEEP_ME', 'DROP_ME', 'DROP_TOO', 'A', '
 }
 const file = `${process.env.name}-${process.env.pm_id}.json`;
 fs.writeFileSync(path.join(__dirname, 'said', file), JSON.stringify({
-  // PM2 switches source maps on from inside.
-  argv: process.argv.slice(2), execArgv: process.execArgv.filter((a) => a !== '--enable-source-maps'), cwd: process.cwd(), env: shown,
+  // What PM2 does from inside, with a wrapper around the app.
+  argv: process.argv.slice(2), execArgv: process.execArgv.filter((a) => !/^--enable-source-maps$|preload/.test(a)), cwd: process.cwd(), env: shown,
 }, null, 1));
 setInterval(() => {}, 1000);
