@@ -23,6 +23,7 @@ var left = map[string]string{
 	"unique_id":                 "there is none before the first launch",
 	"append_env_to_name":        "what a file said, word by word: what came of it stands in other keys",
 	"env_production":            "the same",
+	"force":                     "the same, of the command line",
 	"out_file":                  "the same",
 	"pid_file":                  "the same",
 	"port":                      "the same",
