@@ -112,17 +112,11 @@ func (s *side) run(line string) result {
 	return result{failed: failure != nil, raw: out.String(), out: s.neutral(out.String()), err: s.neutral(err.String())}
 }
 
-var (
-	escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
-	// numbers of this length are pids, times and sizes.
-	numbers = regexp.MustCompile(`\b\d{3,}\b`)
-)
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // neutral is text without what is this side's own.
 func (s *side) neutral(text string) string {
-	text = escapes.ReplaceAllString(text, "")
-	text = strings.NewReplacer(s.work, "$WORK", s.home, "$PM2_HOME", s.bin, "$BIN").Replace(text)
-	return text
+	return strings.NewReplacer(s.work, "$WORK", s.home, "$PM2_HOME", s.bin, "$BIN").Replace(escapes.ReplaceAllString(text, ""))
 }
 
 // result is what came of a line.

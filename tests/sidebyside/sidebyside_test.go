@@ -35,7 +35,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 const (
 	// patience is how long both sides may take to become equal.
-	patience = 2 * time.Second
+	patience = 20 * time.Second
 	// doubt is how long they are looked at where they are to differ.
 	doubt = time.Second
 )
@@ -108,6 +108,9 @@ func (p *pair) tell(script string) {
 		default:
 			p.step(line)
 			p.differs = nil
+		}
+		if p.t.Failed() {
+			return // what follows would differ too
 		}
 	}
 }
