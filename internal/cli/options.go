@@ -90,6 +90,7 @@ var options = []option{ //nolint:gochecknoglobals // a table, never written
 	{name: "parallel", kind: special, value: "N", usage: "instances to work on at once"},
 	{name: "force", short: "f", kind: special, usage: "do it although it looks like a mistake"},
 	{name: "no-daemon", kind: special, usage: "run the daemon in the foreground where none runs"},
+	{name: "write", short: "w", kind: special, usage: "write what starts the script to NAME-pm2.json, too"},
 	{name: "attach", kind: special, usage: "follow the logs afterwards"},
 
 	{name: "mini-list", short: "m", kind: special, usage: "list as plain text"},

@@ -34,6 +34,7 @@ type startOptions struct {
 	force     bool
 	updateEnv bool
 	attach    bool
+	write     bool // the definition of what is started to a file, too
 	parallel  int
 	listing   listOptions
 
@@ -73,8 +74,8 @@ func parseStart(env *Env, set *pflag.FlagSet, targets []string) (startOptions, e
 		targets: targets, args: env.rest, fields: fields(set), file: fileOptions(set), ignored: ignoredByFiles(set),
 		amends: len(changes) > 0 || len(env.rest) > 0, watch: set.Changed("watch"),
 		alters: len(env.rest) > 0 || slices.ContainsFunc(changes, func(o string) bool { return o != "--watch" }),
-		force:  on(set, "force"), updateEnv: on(set, "update-env"),
-		attach: on(set, "attach"), parallel: parallel, listing: listOptions{mini: on(set, "mini-list"), sort: str(set, "sort")},
+		force:  on(set, "force"), updateEnv: on(set, "update-env"), attach: on(set, "attach"), write: on(set, "write"),
+		parallel: parallel, listing: listOptions{mini: on(set, "mini-list"), sort: str(set, "sort")},
 		started: new([]string),
 	}, err
 }
@@ -247,6 +248,11 @@ func (e *Env) startScript(ctx context.Context, c *client.Client, script string, 
 				Op: "start", On: script, Kind: errs.Exists, Err: errors.New("the script runs already, as " + in.Name),
 				Hint: "restart it, give the new one another --name, or start it once more with -f",
 			}
+		}
+	}
+	if opts.write {
+		if err := e.writeDefinition(spec.Name, f, opts.file); err != nil {
+			return err
 		}
 	}
 	*opts.started = append(*opts.started, spec.Name)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -321,5 +322,33 @@ func TestInherited(t *testing.T) {
 				t.Errorf("(-got +want):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestWriteDefinition: what -w writes starts the same app, and holds nothing of
+// the shell.
+func TestWriteDefinition(t *testing.T) {
+	env := world(t)
+	write(t, env, "run.sh", "#!/bin/sh\n")
+	r := try(t, env, &fakeDaemon{}, strings.Fields("start run.sh -w -n api -i 2 -k 3000 -- --port 80")...)
+	if r.code != 0 {
+		t.Fatalf("got %+v", r)
+	}
+	asked := started(t, r.requests)[0].Apps
+	path := filepath.Join(env.Cwd, "api-pm2.json")
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Contains(string(text), "NODE_ENV") {
+		t.Fatalf("got %v\n%s", err, text)
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v, want 0600", fi, err)
+	}
+	again, err := config.Load(t.Context(), env.context(), path, config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Apps[0].File = asked[0].File
+	if diff := cmp.Diff(again.Apps, asked, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("-from the file +from the command line:\n%s", diff)
 	}
 }

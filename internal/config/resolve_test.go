@@ -324,9 +324,9 @@ func TestSettingsOfTheEnvironment(t *testing.T) {
 	if s.StopSignal != "SIGTERM" || s.KillTimeout != 5000 || s.ListenTimeout != 9000 || !s.ShutdownMessage || s.InstanceVar != "WORKER" {
 		t.Errorf("got %s, %d, %d, %v, %s", s.StopSignal, s.KillTimeout, s.ListenTimeout, s.ShutdownMessage, s.InstanceVar)
 	}
-	s, _ = resolved(t, c, Fields{"stop_signal": "SIGUSR1", "kill_timeout": 1, "listen_timeout": 2}, Options{})
-	if s.StopSignal != "SIGUSR1" || s.KillTimeout != 1 || s.ListenTimeout != 2 {
-		t.Errorf("got %s, %d, %d; want what the app says", s.StopSignal, s.KillTimeout, s.ListenTimeout)
+	s, _ = resolved(t, c, Fields{"stop_signal": "SIGUSR1", "kill_timeout": 1, "listen_timeout": 2, "shutdown_with_message": false}, Options{})
+	if s.StopSignal != "SIGUSR1" || s.KillTimeout != 1 || s.ListenTimeout != 2 || s.ShutdownMessage {
+		t.Errorf("got %s, %d, %d, %t; want what the app says", s.StopSignal, s.KillTimeout, s.ListenTimeout, s.ShutdownMessage)
 	}
 	c.Env["PM2_KILL_TIMEOUT"] = "soon"
 	_, _, err := Resolve(c, "test", Fields{"script": "app.js"}, Options{})
