@@ -47,9 +47,6 @@ func (e *Env) amendments(ctx context.Context, c *client.Client, req api.ActReque
 		return nil, err
 	}
 	f := maps.Clone(opts.fields)
-	if f["watch"] == true {
-		delete(f, "watch") // the request itself says it
-	}
 	if len(opts.args) > 0 {
 		f["args"] = opts.args
 	}

@@ -31,6 +31,9 @@ func TestEveryCommandHasAPage(t *testing.T) {
 		if cmd.IsAvailableCommand() {
 			want["tend-"+cmd.Name()+".1"] = append([]string{cmd.Short}, cmd.Aliases...)
 		}
+		for _, below := range cmd.Commands() {
+			want["tend-"+cmd.Name()+"-"+below.Name()+".1"] = []string{below.Short}
+		}
 	}
 	if len(want) < 30 {
 		t.Errorf("there are %d commands only", len(want))
