@@ -42,12 +42,14 @@ func Change(s *api.Spec, patch json.RawMessage) (*api.Spec, error) {
 	return &out, Validate(&out)
 }
 
-// decode reads text, numbers as they stand there, and refuses fields that nobody
-// knows.
+// decode reads text, and refuses fields that nobody knows. In an object numbers
+// are as they stand there; in a Spec what may be anything is as the journal has it.
 func decode(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	d.UseNumber()
+	if _, isSpec := into.(*api.Spec); !isSpec {
+		d.UseNumber()
+	}
 	return d.Decode(into)
 }
 

@@ -24,7 +24,7 @@ func specs(t *rapid.T, label string) *api.Spec {
 	s.Autorestart = rapid.Bool().Draw(t, label+" autorestart")
 	if rapid.Bool().Draw(t, label+" has limits") {
 		s.Limits = map[string]api.Limit{"nofile": {Soft: 1, Hard: rapid.Int64Range(1, 1<<62).Draw(t, label+" limit")}}
-		s.Watch = &api.Watch{Paths: []string{"/" + s.Name}, Options: map[string]any{"depth": s.Name}}
+		s.Watch = &api.Watch{Paths: []string{"/" + s.Name}, Options: map[string]any{"depth": float64(len(s.Name))}}
 		s.Priority = new(int)
 	}
 	s.Log.Out = "/" + text.Draw(t, label+" log")
