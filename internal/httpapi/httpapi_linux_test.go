@@ -102,49 +102,6 @@ func (k *keeper) Drop(string)                     {}
 func (k *keeper) Adopt(string, int, uint64) error { return os.ErrProcessDone }
 func (k *keeper) PID() (int, string)              { return firstPid, "" }
 
-// shelf is one without a keeper behind it.
-type shelf struct {
-	mu  sync.Mutex
-	fds map[string]*os.File
-}
-
-func newShelf(t *testing.T) *shelf {
-	s := &shelf{fds: map[string]*os.File{}}
-	t.Cleanup(func() {
-		for name := range s.fds {
-			s.Drop(name)
-		}
-	})
-	return s
-}
-
-func (s *shelf) Hold(name string, fd int) error {
-	own, err := syscall.Dup(fd)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fds[name] = os.NewFile(uintptr(own), name)
-	return err
-}
-
-func (s *shelf) Held(name string) (int, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f, ok := s.fds[name]
-	if !ok {
-		return 0, false
-	}
-	return int(f.Fd()), true
-}
-
-func (s *shelf) Drop(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f, ok := s.fds[name]; ok {
-		_ = f.Close()
-		delete(s.fds, name)
-	}
-}
-
 type collector struct{}
 
 func (collector) Add(collect.Stream) error { return nil }
@@ -215,7 +172,7 @@ func serve(t *testing.T, n int) *daemon {
 	d.k = &keeper{pid: firstPid, live: map[string]int{}, hold: make(chan struct{})}
 	close(d.k.hold)
 	d.notices = ring(t, log)
-	d.logs = collect.New(log, newShelf(t), func(string) {})
+	d.logs = collect.New(log, testkit.NewShelf(t), func(string) {})
 	scan := sysinfo.NewScanner()
 	d.s, err = supervisor.New(supervisor.Options{
 		Home: h, Keeper: d.k, Logs: collector{}, Store: st, Scan: scan, Log: log,

@@ -311,7 +311,7 @@ func TestTheEndOfAChannel(t *testing.T) {
 	w.Forget("k")
 	w.Drain("k", time.Hour)
 	w.waitNews("k", Drained)
-	if left := w.shelf.names(); len(left) > 0 {
+	if left := w.shelf.Names(); len(left) > 0 {
 		t.Errorf("on the shelf: %v", left)
 	}
 }

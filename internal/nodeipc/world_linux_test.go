@@ -24,53 +24,13 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m, func() error { return goleak.Find() }) }
 
-// shelf is a shelf without a keeper behind it.
-type shelf struct {
-	mu  sync.Mutex
-	fds map[string]int
-}
-
-func (s *shelf) Hold(name string, fd int) error {
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fds[name] = own
-	return err
-}
-
-func (s *shelf) Held(name string) (int, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fd, ok := s.fds[name]
-	return fd, ok
-}
-
-func (s *shelf) Drop(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if fd, ok := s.fds[name]; ok {
-		_ = unix.Close(fd)
-		delete(s.fds, name)
-	}
-}
-
-func (s *shelf) names() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []string
-	for n := range s.fds {
-		all = append(all, n)
-	}
-	return all
-}
-
 // world is a hub, real processes of node, and what came over their channels.
 type world struct {
 	*Hub
 
 	t     *testing.T
 	node  string
-	shelf *shelf
+	shelf *testkit.Shelf
 	stop  func()
 	open  []Channel // of processes that live
 
@@ -85,16 +45,11 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, node: testkit.NeedNode(t), shelf: &shelf{fds: map[string]int{}},
+		t: t, node: testkit.NeedNode(t), shelf: testkit.NewShelf(t),
 		heard: map[string]map[News]int{}, marks: map[string]uint64{}, changed: make(chan struct{}, 1),
 	}
 	w.start()
-	t.Cleanup(func() {
-		w.stop()
-		for _, name := range w.shelf.names() {
-			w.shelf.Drop(name)
-		}
-	})
+	t.Cleanup(func() { w.stop() })
 	return w
 }
 
@@ -106,7 +61,7 @@ func (w *world) start() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	w.Hub = New(Options{
-		Shelf: w.shelf, Held: w.shelf.names(), Log: log,
+		Shelf: w.shelf, Held: w.shelf.Names(), Log: log,
 		Heard: func(key string, n News) {
 			w.note(func() {
 				if w.heard[key] == nil {

@@ -24,6 +24,7 @@ import (
 
 	"tend/internal/errs"
 	"tend/internal/logs/logstest"
+	"tend/internal/testkit"
 )
 
 // running is a Collector at work.
@@ -36,17 +37,17 @@ type running struct {
 
 func run(t testing.TB) *running {
 	t.Helper()
-	return runOn(t, newShelf(t))
+	return runOn(t, testkit.NewShelf(t))
 }
 
 // runOn is run with what is on a shelf.
-func runOn(t testing.TB, shelf *shelf) *running {
+func runOn(t testing.TB, shelf *testkit.Shelf) *running {
 	t.Helper()
 	return runWith(t, shelf, func(*Collector) {})
 }
 
 // runWith is runOn with what is to be said before it runs.
-func runWith(t testing.TB, shelf *shelf, prepare func(*Collector)) *running {
+func runWith(t testing.TB, shelf *testkit.Shelf, prepare func(*Collector)) *running {
 	t.Helper()
 	r := &running{log: &logstest.Log{}, closed: make(chan string, 1000)}
 	r.Collector = New(slog.New(r.log), shelf, func(key string) { r.closed <- key })

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tend/internal/console"
+	"tend/internal/testkit"
 )
 
 // consoled is a Collector whose lines go to a console as well.
@@ -22,7 +23,7 @@ func consoled(t *testing.T) (*Collector, *os.File, chan struct{}) {
 	}
 	t.Cleanup(func() { fifo.Close() })
 	gone := make(chan struct{})
-	c := runWith(t, newShelf(t), func(c *Collector) {
+	c := runWith(t, testkit.NewShelf(t), func(c *Collector) {
 		if err := c.Console(path, func() { close(gone) }); err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ import (
 
 	"tend/api"
 	"tend/internal/logs/logstest"
+	"tend/internal/testkit"
 )
 
 // collectEnv makes the test binary a collector: "name=fd name=fd ...", and
@@ -34,16 +35,20 @@ const (
 // collectChild is a daemon of which only the collector is left. It lives until
 // it is killed.
 func collectChild() {
-	s := &shelf{fds: map[string]int{}}
+	s := &testkit.Shelf{}
 	for f := range strings.FieldsSeq(os.Getenv(collectEnv)) {
 		name, number, _ := strings.Cut(f, "=")
 		fd, _ := strconv.Atoi(number)
-		s.fds[name] = fd
+		if err := s.Hold(name, fd); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	c := New(slog.New(slog.NewTextHandler(os.Stderr, nil)), s, func(string) {})
 	for f := range strings.FieldsSeq(os.Getenv(collectPaths)) {
 		key, path, _ := strings.Cut(f, "=")
-		stream := Stream{Key: key, FD: s.fds[key], Paths: strings.Split(path, ",")}
+		fd, _ := s.Held(key)
+		stream := Stream{Key: key, FD: fd, Paths: strings.Split(path, ",")}
 		if strings.HasPrefix(key, "time") {
 			stream.Shape = Shape{Date: "YYYY"}
 		}
@@ -64,7 +69,7 @@ func collectChild() {
 // full speed, and looks for every line.
 func TestKilledAnywhere(t *testing.T) {
 	dir := t.TempDir()
-	shelf := newShelf(t)
+	shelf := testkit.NewShelf(t)
 	if _, err := openSlate(shelf); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +82,9 @@ func TestKilledAnywhere(t *testing.T) {
 	wrote := make(chan string)
 	for key := range paths {
 		r, w := pipe(t)
-		shelf.fds[key] = r
+		if err := shelf.Hold(key, r); err != nil {
+			t.Fatal(err)
+		}
 		if key != "raw" {
 			if _, err := openRest(shelf, key); err != nil {
 				t.Fatal(err)
@@ -105,8 +112,8 @@ func TestKilledAnywhere(t *testing.T) {
 	start := func() *exec.Cmd {
 		cmd := exec.Command(exe)
 		var names, places []string
-		shelf.mu.Lock()
-		for name, fd := range shelf.fds {
+		for _, name := range shelf.Names() {
+			fd, _ := shelf.Held(name)
 			own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -114,7 +121,6 @@ func TestKilledAnywhere(t *testing.T) {
 			names = append(names, fmt.Sprintf("%s=%d", name, 3+len(cmd.ExtraFiles)))
 			cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(own), name))
 		}
-		shelf.mu.Unlock()
 		for key, path := range paths {
 			places = append(places, key+"="+path)
 		}
@@ -150,7 +156,8 @@ func TestKilledAnywhere(t *testing.T) {
 	for end := time.Now().Add(20 * time.Second); ; {
 		left := 0
 		for key := range paths {
-			n, _ := unix.IoctlGetInt(shelf.fds[key], unix.TIOCINQ)
+			fd, _ := shelf.Held(key)
+			n, _ := unix.IoctlGetInt(fd, unix.TIOCINQ)
 			left += n
 		}
 		if left == 0 || time.Now().After(end) {

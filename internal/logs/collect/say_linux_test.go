@@ -25,7 +25,7 @@ func TestDroppedLinesAreToldOfThoughNoneFollows(t *testing.T) {
 // A daemon dies over a line that comes out of no block, when another stream's
 // block is still on the slate.
 func TestADeathOverTheLastLine(t *testing.T) {
-	shelf, dir := newShelf(t), t.TempDir()
+	shelf, dir := testkit.NewShelf(t), t.TempDir()
 	other, ended := filepath.Join(dir, "other.log"), filepath.Join(dir, "ended.log")
 	c := runOn(t, shelf)
 	r, w := pipe(t)
