@@ -38,6 +38,9 @@ var other = map[string]string{
 	"unstable_restarts": "an exit that ends in a stop on purpose is no unstable one",
 }
 
+// chance are those that a story meets or not, as the moments of PM2 fall.
+var chance = []string{"km_link", "_tree_pids", "unstable_restarts"}
+
 // moving are the keys of pm2_env whose values are of the moment, or of the
 // process: only their types have to agree.
 var moving = []string{
@@ -65,7 +68,7 @@ func (r *reasons) stale(t *testing.T) {
 	t.Helper()
 	for _, list := range []map[string]string{left, other} {
 		for key := range list {
-			if !r.used[key] {
+			if !r.used[key] && !slices.Contains(chance, key) {
 				t.Errorf("%s is listed as a difference, and no story found it", key)
 			}
 		}
