@@ -117,7 +117,7 @@ func TestAWorkerIsToldWhatItIs(t *testing.T) {
 func TestReload(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.k.channels.boot = talking(word{10 * time.Millisecond, nodeipc.Online}, word{time.Second, nodeipc.Listening})
+		w.k.boots(talking(word{10 * time.Millisecond, nodeipc.Online}, word{time.Second, nodeipc.Listening}))
 		w.k.channels.drain = func(key string, limit time.Duration) {
 			if limit != 5*time.Second {
 				t.Errorf("drained for %v", limit)
@@ -190,7 +190,7 @@ func TestReload(t *testing.T) {
 func TestTheOldProcessServesUntilTheNewOneIsReady(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.k.channels.boot = talking(word{time.Second, nodeipc.Listening})
+		w.k.boots(talking(word{time.Second, nodeipc.Listening}))
 		w.start(spec("a", cluster))
 		time.Sleep(time.Minute)
 		old := w.row(0)
@@ -246,7 +246,7 @@ func TestReadinessOfASuccessor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.k.channels.boot = talking(test.old...)
+				w.k.boots(talking(test.old...))
 				app := spec("a", cluster)
 				if test.change != nil {
 					test.change(&app)
@@ -254,7 +254,7 @@ func TestReadinessOfASuccessor(t *testing.T) {
 				w.start(app)
 				time.Sleep(time.Minute)
 				old := w.row(0).Key
-				w.k.channels.boot = talking(test.words...)
+				w.k.boots(talking(test.words...))
 				began := time.Now()
 				_, err := w.reload(nil, "a")
 				took := time.Since(began)
@@ -280,7 +280,7 @@ func TestAReloadThatFailsTouchesNothing(t *testing.T) {
 		w.start(spec("a", cluster, instances(4)))
 		time.Sleep(time.Minute)
 		old := w.keysOf()
-		w.k.channels.boot = silent
+		w.k.boots(silent)
 		dying(w.k, 50*time.Millisecond, 3)
 		w.k.channels.done()
 		if err := os.WriteFile(w.row(0).ErrFile, []byte("no such module\n"), 0o600); err != nil {
@@ -338,7 +338,7 @@ func TestASecondReload(t *testing.T) {
 		w := newWorld(t)
 		w.start(spec("a", cluster))
 		time.Sleep(time.Minute)
-		w.k.channels.boot = talking(word{2 * time.Second, nodeipc.Listening})
+		w.k.boots(talking(word{2 * time.Second, nodeipc.Listening}))
 		first := make(chan error, 1)
 		go func() { _, err := w.reload(nil, "a"); first <- err }()
 		time.Sleep(time.Second)
@@ -387,7 +387,7 @@ func TestAReloadByForceWhileTheOldProcessFinishes(t *testing.T) {
 // Whatever is ordered in the middle of a reload, no process is left behind, and
 // both are answered.
 func TestOrdersInTheMiddleOfAReload(t *testing.T) {
-	boots := func(w *world) { w.k.channels.boot = silent }
+	boots := func(w *world) { w.k.boots(silent) }
 	finishes := func(w *world) { w.k.channels.drain = func(string, time.Duration) {} }
 	for name, test := range map[string]struct {
 		set   func(w *world)
@@ -455,7 +455,7 @@ func TestShutdownInTheMiddleOfAReload(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.start(spec("a", cluster, func(s *api.Spec) { s.ListenTimeout = 60_000 }))
-		w.k.channels.boot = silent
+		w.k.boots(silent)
 		go func() { _, _ = w.reload(nil, "a") }()
 		time.Sleep(time.Second)
 		w.k.frozen = true
@@ -529,14 +529,14 @@ func TestAReloadTakesTheNewSpec(t *testing.T) {
 		}
 		w.alone()
 		// One that fails leaves the old one with what it had.
-		w.k.channels.boot = silent
+		w.k.boots(silent)
 		req.Apps = []api.Spec{spec("a", cluster, func(s *api.Spec) { s.Args = []string{"newer"} })}
 		wantKind(t, w.Start(t.Context(), req, nobody), errs.Crashed, "not ready")
 		if args := w.table[0].rec.Spec.Args; args[0] != "new" {
 			t.Errorf("the old one has %v now", args)
 		}
 		// And one that is to be no worker any more cannot stand beside it.
-		w.k.channels.boot = nil
+		w.k.boots(nil)
 		req.Apps = []api.Spec{spec("a")}
 		w.k.channels.done()
 		if err := w.Start(t.Context(), req, nobody); err != nil || w.row(0).Mode != api.Fork {
@@ -702,7 +702,7 @@ func dies(t *testing.T, boot func(string) []word, crash, over bool, dieAt, cut i
 	w.start(spec("a", cluster))
 	time.Sleep(time.Minute)
 	old := w.row(0).Key
-	w.k.channels.boot = boot
+	w.k.boots(boot)
 	if crash {
 		dying(w.k, 50*time.Millisecond, 3)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -534,18 +535,19 @@ func TestMemoryOfWorkers(t *testing.T) {
 		old := w.row(0).Key
 		heavy.Store(w.row(0).PID, true)
 		w.k.launches()
-		overlap := false
-		w.k.channels.boot = func(string) []word {
-			_, there := w.k.live[old] // its lock is held
-			overlap = overlap || there
+		var overlap atomic.Bool
+		w.k.boots(func(string) []word {
+			if _, there := w.k.live[old]; there { // its lock is held
+				overlap.Store(true)
+			}
 			return []word{{time.Second, nodeipc.Listening}}
-		}
+		})
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		if got := w.k.launches(); !slices.Equal(got, []string{"0"}) || w.row(0).Key == old || w.row(0).State != api.Online {
 			t.Errorf("reloaded %q; the view says %+v", got, w.row(0).Instance)
 		}
-		if !overlap {
+		if !overlap.Load() {
 			t.Error("the old worker had ended when the new one began")
 		}
 		if r := w.row(0).Reason; r != "restarted for its memory 2.0mb over 1.0mb" {
@@ -555,7 +557,7 @@ func TestMemoryOfWorkers(t *testing.T) {
 
 		// A reload that fails leaves the old one, and is tried again ever more
 		// rarely.
-		w.k.channels.boot = silent
+		w.k.boots(silent)
 		heavy.Store(w.row(1).PID, true)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()

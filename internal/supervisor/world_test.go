@@ -500,6 +500,13 @@ func (k *fakeKeeper) running() map[string]int {
 	return n
 }
 
+// boots says what workers tell when they are started from now on.
+func (k *fakeKeeper) boots(tell func(key string) []word) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.channels.boot = tell
+}
+
 // alive is how many processes there are, those included that end.
 func (k *fakeKeeper) alive() int {
 	k.mu.Lock()
