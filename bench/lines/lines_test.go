@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"tend/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -211,19 +213,15 @@ func TestWriter(t *testing.T) {
 			}
 			defer func() { cmd.Process.Kill(); cmd.Wait() }()
 
-			wait := func(what string, fact func(Report) bool) Report {
-				for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-					r, err := ReadReport(dir, tt.stream)
-					if err != nil {
+			wait := func(what string, fact func(Report) bool) (r Report) {
+				testkit.WaitFor(t, 20*time.Second, "it is "+what, func() (ok bool) {
+					var err error
+					if r, err = ReadReport(dir, tt.stream); err != nil {
 						t.Fatal(err)
 					}
-					if fact(r) {
-						return r
-					}
-					if time.Now().After(deadline) {
-						t.Fatalf("it is not %s: %+v", what, r)
-					}
-				}
+					return fact(r)
+				})
+				return r
 			}
 			wait("ready", func(r Report) bool { return r.Ready })
 			if fi, err := f.Stat(); err != nil || fi.Size() > 0 {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"tend/internal/console"
 	"tend/internal/testkit"
 )
@@ -29,6 +31,24 @@ func consoled(t *testing.T) (*Collector, *os.File, chan struct{}) {
 		}
 	})
 	return c.Collector, fifo, gone
+}
+
+// isFull tells whether a fifo, open for both, takes no more.
+func isFull(t *testing.T, fifo *os.File) (full bool) {
+	t.Helper()
+	conn, err := fifo.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = conn.Control(func(fd uintptr) {
+		look := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		_, _ = unix.Poll(look, 0)
+		full = look[0].Revents&unix.POLLOUT == 0
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return full
 }
 
 // TestConsoleGetsWhatTheFilesGet, of each source, and the last line of one that
@@ -53,7 +73,7 @@ func TestConsoleGetsWhatTheFilesGet(t *testing.T) {
 			app.Close()
 		}()
 	}
-	time.Sleep(300 * time.Millisecond) // the reader is late
+	testkit.WaitFor(t, 10*time.Second, "the fifo is full: the reader is late", func() bool { return isFull(t, fifo) })
 	var got [2]bytes.Buffer
 	r := console.NewReader(fifo)
 	for got[0].Len() <= want[0].Len() || got[1].Len() <= want[1].Len() {
