@@ -27,8 +27,7 @@ type startOptions struct {
 	fields    config.Fields // the options that describe an app
 	file      config.Options
 	ignored   []string // the options among fields that a configuration file does not heed
-	amends    bool     // what is in the list is to be another
-	alters    bool     // and that by more than a --watch
+	alters    bool     // what is in the list is to be another, by more than a --watch
 	watch     bool
 	toggle    bool // what watch asks for is the other of on and off
 	force     bool
@@ -69,12 +68,11 @@ func newStart(env *Env) *cobra.Command {
 
 func parseStart(env *Env, set *pflag.FlagSet, targets []string) (startOptions, error) {
 	parallel, err := env.parallel(set)
-	changes := describing(set)
+	other := func(o string) bool { return o != "--watch" }
 	return startOptions{
 		targets: targets, args: env.rest, fields: fields(set), file: fileOptions(set), ignored: ignoredByFiles(set),
-		amends: len(changes) > 0 || len(env.rest) > 0, watch: set.Changed("watch"),
-		alters: len(env.rest) > 0 || slices.ContainsFunc(changes, func(o string) bool { return o != "--watch" }),
-		force:  on(set, "force"), updateEnv: on(set, "update-env"), attach: on(set, "attach"), write: on(set, "write"),
+		alters: len(env.rest) > 0 || slices.ContainsFunc(describing(set), other), watch: set.Changed("watch"),
+		force: on(set, "force"), updateEnv: on(set, "update-env"), attach: on(set, "attach"), write: on(set, "write"),
 		parallel: parallel, listing: listOptions{mini: on(set, "mini-list"), sort: str(set, "sort")},
 		started: new([]string),
 	}, err
@@ -207,6 +205,7 @@ func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, o
 	}
 	// Without a path it switches what the app has; with one it is a field like
 	// others, as it is for a reload.
+	amends := opts.alters || opts.watch
 	if opts.fields["watch"] == true && !opts.reload {
 		req.Watch = api.WatchOn
 		if opts.toggle {
@@ -214,10 +213,10 @@ func (e *Env) actOn(ctx context.Context, c *client.Client, act, target string, o
 		}
 		opts.fields = maps.Clone(opts.fields)
 		delete(opts.fields, "watch")
-		opts.amends = opts.alters
+		amends = opts.alters
 	}
 	*opts.started = append(*opts.started, target)
-	if !opts.amends {
+	if !amends {
 		return c.Act(ctx, req, e.progress)
 	}
 	return e.amend(ctx, c, req, opts)
