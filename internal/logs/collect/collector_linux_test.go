@@ -362,6 +362,11 @@ func TestReopenFollowsThePath(t *testing.T) {
 	}
 	fmt.Fprintln(w, "three")
 	awaitContent(t, path, "three\n")
+	// The loop answers between two turns, so that the one that wrote this, and
+	// notes its time beside the log afterwards, is over.
+	if err := c.Reopen(); err != nil {
+		t.Fatal(err)
+	}
 
 	// What cannot be opened goes on as it was.
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
