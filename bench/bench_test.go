@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tend/bench/lines"
+	"tend/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/report.md")
@@ -164,6 +165,8 @@ func TestEndMarkedSparesOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer cmd.Process.Kill()
+		// execve closes what Start waits for before it shows the environment.
+		testkit.WaitFor(t, 10*time.Second, "the mark is there", func() bool { return hasMark(cmd.Process.Pid, mark) })
 	}
 
 	want := []process{{own.Process.Pid, "/bin/sleep\x00100000\x00"}}

@@ -180,9 +180,10 @@ func rounds(few int) int {
 // crashes again and again.
 func TestChaosOfDaemonAndKeeper(t *testing.T) {
 	w := newWorld(t)
-	starts := filepath.Join(string(w.home), "starts")
+	starts, crash := filepath.Join(string(w.home), "starts"), filepath.Join(string(w.home), "crash")
 	const steady = 20
-	apps := []map[string]any{shell("crasher", "echo x >> "+starts+"; sleep 0.2; exit 7",
+	// It crashes from when all have started, or its start is one that failed.
+	apps := []map[string]any{shell("crasher", "echo x >> "+starts+"; until test -e "+crash+"; do sleep 0.05; done; sleep 0.2; exit 7",
 		map[string]any{"max_restarts": 1_000_000, "min_uptime": 100})}
 	for n := range steady {
 		apps = append(apps, shell("steady"+strconv.Itoa(n), "trap 'echo closed; exit 9' PIPE; while echo tick; do sleep 0.05; done; exit 8", nil))
@@ -191,6 +192,9 @@ func TestChaosOfDaemonAndKeeper(t *testing.T) {
 	before := w.list()
 	first := w.ping()
 	daemonFDs, keeperFDs := fds(t, first.PID), fds(t, first.Keeper)
+	if err := os.WriteFile(crash, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 
 	for n := range rounds(16) {
 		w.kill([]string{"daemon", "keeper"}[n%2])
