@@ -1,7 +1,6 @@
 package epoll
 
 import (
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -9,6 +8,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"tend/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -294,7 +295,7 @@ func TestMany(t *testing.T) {
 }
 
 func TestSetIsClosedOnExec(t *testing.T) {
-	before := descriptors(t)
+	before := testkit.Descriptors(t)
 	s := newSet(t)
 	if err := s.conn.Control(func(fd uintptr) {
 		if flags, err := unix.FcntlInt(fd, unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
@@ -306,16 +307,7 @@ func TestSetIsClosedOnExec(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if after := descriptors(t); after != before {
+	if after := testkit.Descriptors(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	all, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(all)
 }

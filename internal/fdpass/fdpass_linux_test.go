@@ -14,6 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"tend/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,15 +35,6 @@ func pair(t *testing.T) (a, b *Conn) {
 		t.Cleanup(func() { conns[i].Close() }) // some tests close one themselves
 	}
 	return conns[0], conns[1]
-}
-
-func open(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 func TestPacketsKeepTheirBorders(t *testing.T) {
@@ -148,7 +141,7 @@ func TestTheSenderKeepsItsOwn(t *testing.T) {
 
 func TestALargePacketIsAnError(t *testing.T) {
 	a, b := pair(t)
-	before := open(t)
+	before := testkit.Descriptors(t)
 	if err := a.Send([]byte("too long for it"), a.FD()); err != nil {
 		t.Fatal(err)
 	}
@@ -162,14 +155,14 @@ func TestALargePacketIsAnError(t *testing.T) {
 	if n, _, err := b.Recv(buf); err != nil || string(buf[:n]) != "next" {
 		t.Errorf("%q, %v; want the packet after it", buf[:n], err)
 	}
-	if now := open(t); now != before {
+	if now := testkit.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d before", now, before)
 	}
 }
 
 func TestTooManyDescriptorsAreAnError(t *testing.T) {
 	a, b := pair(t)
-	before := open(t)
+	before := testkit.Descriptors(t)
 	many := make([]int, MaxFDs+1)
 	for i := range many {
 		many[i] = a.FD()
@@ -180,7 +173,7 @@ func TestTooManyDescriptorsAreAnError(t *testing.T) {
 	if _, fds, err := b.Recv(make([]byte, 8)); !errors.Is(err, unix.EMSGSIZE) || fds != nil {
 		t.Errorf("descriptors %v, %v; want EMSGSIZE", fds, err)
 	}
-	if now := open(t); now != before {
+	if now := testkit.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d before", now, before)
 	}
 }
@@ -267,7 +260,7 @@ func TestManySendersWaitForARead(t *testing.T) {
 }
 
 func TestNoDescriptorLeaks(t *testing.T) {
-	before := open(t)
+	before := testkit.Descriptors(t)
 	for range 50 {
 		x, y, err := Pair()
 		if err != nil {
@@ -293,7 +286,7 @@ func TestNoDescriptorLeaks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if now := open(t); now != before {
+	if now := testkit.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d before", now, before)
 	}
 }

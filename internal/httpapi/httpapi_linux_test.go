@@ -127,26 +127,8 @@ type daemon struct {
 	updates  []api.UpdateRequest // and Update
 	refuse   error               // the answer of Update
 
-	log      book
+	log      testkit.Buffer
 	rotation api.Rotation // as last applied
-}
-
-// book is the daemon's log.
-type book struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *book) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *book) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 func over(socket string) *http.Client {

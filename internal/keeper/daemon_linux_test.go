@@ -303,7 +303,7 @@ func TestUpgrade(t *testing.T) {
 	held := p.descriptors(k)
 
 	// The daemon's name is the test binary's own, so that it acts as one.
-	keeper2, daemon2 := copyOf(t, keeperExe, filepath.Join(s.home, "keeper2")), copyOf(t, testkit.Self(t), filepath.Join(s.home, "daemon2"))
+	keeper2, daemon2 := copyOf(t, testkit.Keeper(t), filepath.Join(s.home, "keeper2")), copyOf(t, testkit.Self(t), filepath.Join(s.home, "daemon2"))
 	p.ask(note{Do: "upgrade", Path: keeper2, Name: daemon2})
 	if link, err := os.Readlink("/proc/" + strconv.Itoa(k.pid) + "/exe"); err != nil || link != keeper2 {
 		t.Errorf("the keeper runs %s, %v; want %s", link, err, keeper2)
@@ -367,7 +367,7 @@ func TestAppsThatEndDuringUpgrades(t *testing.T) {
 	for round := range rounds {
 		key := "app" + strconv.Itoa(round)
 		pid := p.spawn(key, "exec sleep 100")
-		p.tell(note{Do: "upgrade", Path: keeperExe, Name: testkit.Self(t)})
+		p.tell(note{Do: "upgrade", Path: testkit.Keeper(t), Name: testkit.Self(t)})
 		<-time.After(time.Duration(round) * step)
 		kill(t, pid, syscall.SIGKILL)
 		p.news = nil
@@ -400,7 +400,7 @@ func TestUpgradeRefused(t *testing.T) {
 		"no such keeper":     {"/missing/keeper", testkit.Self(t), syscall.ENOENT},
 		"no program":         {garbage, testkit.Self(t), syscall.ENOEXEC},
 		"a relative path":    {"keeper", testkit.Self(t), 0},
-		"a relative daemon":  {keeperExe, "daemon", 0},
+		"a relative daemon":  {testkit.Keeper(t), "daemon", 0},
 		"no keeper":          {"", testkit.Self(t), 0},
 		"not to be executed": {"/etc/passwd", testkit.Self(t), syscall.EACCES},
 	} {
@@ -643,7 +643,7 @@ func TestTheLimitOfDescriptorsOverAnUpgrade(t *testing.T) {
 		return p.ask(note{Do: "read", Name: key + "/1"}).Text
 	}
 	before := limit("before")
-	p.ask(note{Do: "upgrade", Path: keeperExe, Name: testkit.Self(t)})
+	p.ask(note{Do: "upgrade", Path: testkit.Keeper(t), Name: testkit.Self(t)})
 	if after := limit("after"); after != before {
 		t.Errorf("an app may open %q after an upgrade, %q before", after, before)
 	}

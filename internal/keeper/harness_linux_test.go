@@ -85,7 +85,7 @@ type line struct {
 func adopted(t *testing.T) *line {
 	t.Helper()
 	return dial(t, func(home string) *exec.Cmd {
-		return exec.Command(keeperExe, "adopt", "--home="+home, "--fd=3")
+		return exec.Command(testkit.Keeper(t), "adopt", "--home="+home, "--fd=3")
 	})
 }
 
@@ -337,7 +337,7 @@ func (s *stage) keep(daemon, ctl string) (*program, *os.File) {
 	}
 	defer w.Close()
 	s.t.Cleanup(func() { r.Close() })
-	cmd := exec.Command(keeperExe, "run", "--home="+s.home, "--daemon="+daemon, "--ready-fd=3")
+	cmd := exec.Command(testkit.Keeper(s.t), "run", "--home="+s.home, "--daemon="+daemon, "--ready-fd=3")
 	cmd.Env = append(os.Environ(), ctlVar+"="+ctl, "HOME="+s.home)
 	cmd.ExtraFiles = []*os.File{w}
 	p, end := startProgram(s.t, cmd)

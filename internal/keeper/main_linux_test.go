@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,6 +20,7 @@ import (
 
 	"tend/internal/keeper/remote"
 	"tend/internal/keeper/wire"
+	"tend/internal/testkit"
 )
 
 const (
@@ -35,47 +33,15 @@ const (
 	soon = 10 * time.Second
 )
 
-// keeperExe is the real tend-keeper.
-var keeperExe string
-
 func TestMain(m *testing.M) {
 	if ctl := os.Getenv(ctlVar); ctl != "" {
 		os.Exit(puppet(ctl))
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "keeper")
-	if err != nil {
+	if err := testkit.TakeOrphans(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	defer os.RemoveAll(dir)
-	keeperExe = filepath.Join(dir, "tend-keeper")
-	cmd := exec.Command("go", "build", "-o", keeperExe, "tend/cmd/tend-keeper")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the keeper: %v\n%s", err, out)
-		return 1
-	}
-	// What a killed keeper leaves becomes ours, and not pid 1's: so we can
-	// say when it is reaped.
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	// What whoever runs the tests has left open is not to be seen in an app.
-	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	testkit.Main(m, func() error { return goleak.Find() })
 }
 
 // note is what a test and its puppet say to each other, one JSON value each.

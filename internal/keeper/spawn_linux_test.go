@@ -22,7 +22,7 @@ func TestHello(t *testing.T) {
 	l := adopted(t)
 	f := l.ask(wire.KindHello, wire.Hello{Daemon: "/bin/daemon"}.Append(nil))
 	got, err := wire.ParseHello(f.Body)
-	want := wire.Hello{PID: l.pid, Daemon: "/bin/daemon", Keeper: keeperExe, Level: wire.LevelLimits}
+	want := wire.Hello{PID: l.pid, Daemon: "/bin/daemon", Keeper: testkit.Keeper(t), Level: wire.LevelLimits}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil || f.Kind != wire.KindHello {
 		t.Errorf("kind %d, %v (-want +got):\n%s", f.Kind, err, diff)
 	}
@@ -103,7 +103,7 @@ func executed(t *testing.T, pid int) {
 	t.Helper()
 	testkit.WaitFor(t, soon, "the program runs", func() bool {
 		name := proc(t, pid, "cmdline")[0]
-		return name != "" && name != keeperExe
+		return name != "" && name != testkit.Keeper(t)
 	})
 }
 
@@ -444,7 +444,7 @@ func TestNothingLeaksOverManyProcesses(t *testing.T) {
 // hand that on, for select(2) breaks beyond 1024.
 func TestTheLimitOfDescriptors(t *testing.T) {
 	l := dial(t, func(home string) *exec.Cmd {
-		return exec.Command("sh", "-c", `ulimit -Sn 256; exec "$0" adopt --home="$1" --fd=3`, keeperExe, home)
+		return exec.Command("sh", "-c", `ulimit -Sn 256; exec "$0" adopt --home="$1" --fd=3`, testkit.Keeper(t), home)
 	})
 	c := l.spawn(shell("a", "ulimit -Sn"))
 	if got := output(t, c.pipes[0]); got != "256\n" {

@@ -209,12 +209,12 @@ func TestRefused(t *testing.T) {
 		"a path that somebody listens on":          {Address{Kind: Unix, Path: live}, syscall.EADDRINUSE},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := descriptors(t)
+			before := testkit.Descriptors(t)
 			fd, err := Open(tt.address)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("got %d, %v; want %v", fd, err, tt.want)
 			}
-			if after := descriptors(t); after != before {
+			if after := testkit.Descriptors(t); after != before {
 				t.Errorf("%d descriptors before, %d after", before, after)
 			}
 		})
@@ -258,7 +258,7 @@ func TestTaken(t *testing.T) {
 	for name, reuseport := range map[string]bool{"alone": false, "shared": true} {
 		t.Run(name, func(t *testing.T) {
 			a := Address{Port: port, Reuseport: true}
-			before := descriptors(t)
+			before := testkit.Descriptors(t)
 			if err := Taken(a); err != nil {
 				t.Errorf("port %d is free, and: %v", port, err)
 			}
@@ -267,7 +267,7 @@ func TestTaken(t *testing.T) {
 				t.Errorf("port %d is taken, and: %v", port, err)
 			}
 			_ = unix.Close(fd)
-			if after := descriptors(t); after != before {
+			if after := testkit.Descriptors(t); after != before {
 				t.Errorf("%d descriptors before, %d after", before, after)
 			}
 		})
@@ -338,7 +338,7 @@ func TestUnix(t *testing.T) {
 			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			before := descriptors(t)
+			before := testkit.Descriptors(t)
 			leaveDead(t, path) // and then take its place
 			fd := open(t, Address{Kind: Unix, Path: path})
 			if fi, err := os.Lstat(path); err != nil || fi.Mode().Type() != fs.ModeSocket {
@@ -347,7 +347,7 @@ func TestUnix(t *testing.T) {
 			if _, err := Open(Address{Kind: Unix, Path: path}); !errors.Is(err, syscall.EADDRINUSE) {
 				t.Errorf("one that is listened on was opened again: %v", err)
 			}
-			if after := descriptors(t); after != before+1 {
+			if after := testkit.Descriptors(t); after != before+1 {
 				t.Errorf("%d descriptors before, %d after", before, after)
 			}
 			client, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -447,13 +447,4 @@ func TestDescriptors(t *testing.T) {
 	if _, _, _, err := Name(-1); err == nil {
 		t.Error("no descriptor has a name")
 	}
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	all, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(all)
 }

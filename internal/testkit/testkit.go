@@ -60,25 +60,35 @@ func runTests(m *testing.M, checks []func() error) int {
 	return 0
 }
 
-// build makes both programs once in a test process.
-var build = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // it only remembers
+// build makes all programs once in a test process, and buildKeeper the keeper
+// alone: that is faster by far.
+var ( //nolint:gochecknoglobals // they only remember
+	build       = sync.OnceValues(func() (string, error) { return made("all", "tend/cmd/...") })
+	buildKeeper = sync.OnceValues(func() (string, error) { return made("keeper", "tend/cmd/tend-keeper") })
+)
+
+// made builds packages into a directory of that name, and tells its path.
+func made(name, packages string) (string, error) {
 	scratch.Lock()
 	defer scratch.Unlock()
 	if !scratch.ready {
 		return "", fmt.Errorf("this package needs func TestMain(m *testing.M) { testkit.Main(m) }")
 	}
-	dir, err := os.MkdirTemp("", "tendbin")
-	if err != nil {
-		return "", err
+	if scratch.dir == "" {
+		dir, err := os.MkdirTemp("", "tendbin")
+		if err != nil {
+			return "", err
+		}
+		scratch.dir = dir
 	}
-	scratch.dir = dir
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir, "tend/cmd/...")
+	dir := filepath.Join(scratch.dir, name)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir+"/", packages)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as they are shipped
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build tend: %w\n%s", err, out)
 	}
 	return dir, nil
-})
+}
 
 // Build builds the programs, once in a test process and beside each other in
 // one directory, and tells the paths of tend and tend-keeper.
@@ -89,6 +99,16 @@ func Build(t testing.TB) (tend, keeper string) {
 		t.Fatal(err)
 	}
 	return filepath.Join(dir, "tend"), filepath.Join(dir, "tend-keeper")
+}
+
+// Keeper builds tend-keeper alone, once in a test process, and tells its path.
+func Keeper(t testing.TB) string {
+	t.Helper()
+	dir, err := buildKeeper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "tend-keeper")
 }
 
 // Home is a new empty directory that is removed at the end of the test. Its

@@ -4,7 +4,6 @@ package foreground
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,27 +36,9 @@ type run struct {
 	dir    string
 	c      *client.Client
 	cmd    *exec.Cmd
-	stdout buffer
-	stderr buffer
+	stdout testkit.Buffer
+	stderr testkit.Buffer
 	ended  chan struct{}
-}
-
-// buffer may be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // newRun is a run with a home of its own, whose processes end with the test.
@@ -66,7 +46,12 @@ func newRun(t *testing.T) *run {
 	t.Helper()
 	r := &run{t: t, home: home.Dir(testkit.Home(t)), dir: t.TempDir(), ended: make(chan struct{})}
 	r.c = client.New(r.home.Socket())
-	t.Cleanup(r.c.Close)
+	t.Cleanup(func() {
+		r.c.Close()
+		if log, err := os.ReadFile(r.home.Log()); t.Failed() && err == nil {
+			t.Logf("stderr:\n%s\nthe end of the daemon's log:\n%s", tail(r.stderr.String()), tail(string(log)))
+		}
+	})
 	return r
 }
 
@@ -309,7 +294,7 @@ func TestDeathsOfTheDaemon(t *testing.T) {
 			victim = was.Keeper
 		}
 		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
+			t.Fatalf("round %d: kill %d of daemon %d and keeper %d: %v", round, victim, was.PID, was.Keeper, err)
 		}
 		testkit.WaitFor(t, soon, "another has taken over", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), soon)

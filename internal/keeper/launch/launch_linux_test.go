@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -38,8 +36,6 @@ const (
 	soon = 10 * time.Second
 )
 
-var keeperExe string
-
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(daemonVar); kind != "" {
 		if err := daemon(kind, home.Dir(os.Getenv("TEND_HOME"))); err != nil {
@@ -48,40 +44,11 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "launch")
-	if err != nil {
+	if err := testkit.TakeOrphans(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	defer os.RemoveAll(dir)
-	keeperExe = filepath.Join(dir, "tend-keeper")
-	cmd := exec.Command("go", "build", "-o", keeperExe, "tend/cmd/tend-keeper")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the keeper: %v\n%s", err, out)
-		return 1
-	}
-	// What is detached comes back to us when its parent ends, and can be
-	// waited for.
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	// Nor is anything of whoever runs the tests to stay open in it.
-	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	testkit.Main(m, func() error { return goleak.Find() })
 }
 
 func daemon(kind string, h home.Dir) error {
@@ -139,7 +106,7 @@ func stage(t *testing.T, kind string) (home.Dir, Binaries) {
 	t.Setenv(daemonVar, kind)
 	h := home.Dir(filepath.Join(testkit.Home(t), "home"))
 	t.Cleanup(func() { end(t, h) })
-	return h, Binaries{Daemon: testkit.Self(t), Keeper: keeperExe}
+	return h, Binaries{Daemon: testkit.Self(t), Keeper: testkit.Keeper(t)}
 }
 
 // end ends what runs at a home: who serves is asked to, who does not is

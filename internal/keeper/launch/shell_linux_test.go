@@ -7,14 +7,16 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
 	"tend/internal/errs"
 	"tend/internal/home"
+	"tend/internal/testkit"
 )
 
 // Running fails before Make can tell what is wrong with a home, and its error has no hint.
 func TestABadHomeIsToldAsOne(t *testing.T) {
 	_, b := stage(t, serves)
-	for _, h := range []home.Dir{home.Dir(keeperExe), home.Dir("/tmp/" + strings.Repeat("a", 100))} {
+	for _, h := range []home.Dir{home.Dir(testkit.Keeper(t)), home.Dir("/tmp/" + strings.Repeat("a", 100))} {
 		if _, err := Ensure(t.Context(), h, b); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%v of kind %s, want what Make says: %v", err, errs.KindOf(err), h.Make())
 		}

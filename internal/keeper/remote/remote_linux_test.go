@@ -39,33 +39,7 @@ type fake struct {
 	conn  *wire.Conn
 	exits chan wire.Exit
 	end   func() error // ends Run
-	log   *safeBuffer
-}
-
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func open(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
+	log   *testkit.Buffer
 }
 
 // connect makes a Keeper whose keeper first sends what is listed.
@@ -79,7 +53,7 @@ func connect(t *testing.T, list ...wire.Frame) (*fake, Inventory, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{t: t, conn: conn, exits: make(chan wire.Exit, 16), log: &safeBuffer{}}
+	f := &fake{t: t, conn: conn, exits: make(chan wire.Exit, 16), log: &testkit.Buffer{}}
 	t.Cleanup(func() { conn.Close() }) // some tests close it themselves
 	for _, frame := range list {
 		if err := conn.Write(frame); err != nil {
@@ -534,11 +508,11 @@ func TestNoDescriptorLeaks(t *testing.T) {
 		}
 	}
 	round("first")
-	before := open(t)
+	before := testkit.Descriptors(t)
 	for range 50 {
 		round("next")
 	}
-	if now := open(t); now != before {
+	if now := testkit.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d before", now, before)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/internal/fdpass"
+	"tend/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,15 +35,6 @@ func pair(t *testing.T) (a, b *Conn) {
 	return conns[0], conns[1]
 }
 
-func open(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
 // body is n bytes that differ with their place.
 func body(n int) []byte {
 	b := make([]byte, n)
@@ -58,7 +50,7 @@ func TestFramesOfAnySize(t *testing.T) {
 	} {
 		for _, fds := range []int{0, 1, 4} {
 			t.Run(name, func(t *testing.T) {
-				before := open(t)
+				before := testkit.Descriptors(t)
 				a, b := pair(t)
 				r, w, err := os.Pipe()
 				if err != nil {
@@ -99,7 +91,7 @@ func TestFramesOfAnySize(t *testing.T) {
 				w.Close()
 				a.Close()
 				b.Close()
-				if now := open(t); now != before {
+				if now := testkit.Descriptors(t); now != before {
 					t.Errorf("%d descriptors are open, %d before", now, before)
 				}
 			})
@@ -165,7 +157,7 @@ func TestABrokenPeer(t *testing.T) {
 			if len(test.fds) > 1 && test.fds[1] == 0 {
 				test.fds[1] = a.FD()
 			}
-			before := open(t)
+			before := testkit.Descriptors(t)
 			if err := a.Send(test.packet, test.fds...); err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +165,7 @@ func TestABrokenPeer(t *testing.T) {
 			if !errors.Is(err, test.want) || f.FDs != nil {
 				t.Errorf("%+v, %v; want %v", f, err, test.want)
 			}
-			if now := open(t); now != before {
+			if now := testkit.Descriptors(t); now != before {
 				t.Errorf("%d descriptors are open, %d before", now, before)
 			}
 		})
@@ -194,11 +186,11 @@ func TestAPeerThatDies(t *testing.T) {
 	if _, err := b.Read(); !errors.Is(err, io.EOF) {
 		t.Errorf("then %v, want io.EOF", err)
 	}
-	before := open(t)
+	before := testkit.Descriptors(t)
 	if err := b.Write(large); !errors.Is(err, unix.EPIPE) {
 		t.Errorf("write: %v, want EPIPE", err)
 	}
-	if now := open(t); now != before {
+	if now := testkit.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d before", now, before)
 	}
 }
