@@ -163,7 +163,11 @@ func (o *owner) start(ctx context.Context, opts startOptions) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, client.ErrBroken):
-		if list, listed := o.c.Instances(ctx, client.Query{}); listed != nil || len(list) == 0 {
+		list, listed := o.c.Instances(ctx, client.Query{})
+		for errors.Is(listed, client.ErrBroken) { // the next one died as well
+			list, listed = o.c.Instances(ctx, client.Query{})
+		}
+		if listed != nil || len(list) == 0 {
 			return err
 		}
 	case err != nil && errs.KindOf(err) != errs.Crashed:
