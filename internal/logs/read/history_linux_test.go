@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,7 @@ func TestHistory(t *testing.T) {
 		"the last":                    {Query{Lines: 2}, "c2 c3"},
 		"the last, across files":      {Query{Lines: 5}, "b2 b3 c1 c2 c3"},
 		"more than there are":         {Query{Lines: 50}, "a1 a2 a3 b1 b2 b3 c1 c2 c3"},
+		"as many as a number can be":  {Query{Lines: math.MaxInt, Keep: b}, "a2 b2 c2"},
 		"those that match":            {Query{Lines: -1, Keep: b}, "a2 b2 c2"},
 		"the last that match":         {Query{Lines: 2, Keep: b}, "b2 c2"},
 		"since a time in the last":    {Query{Lines: -1, Since: now.Add(-75 * time.Second)}, "c2 c3"},

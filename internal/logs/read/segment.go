@@ -186,7 +186,7 @@ func (s *span) last(n int, keep func([]byte) bool) (found int, err error) {
 	err = s.lines(func(line []byte, _ bool, end int64) error {
 		if keep == nil || keep(line) {
 			begins = append(begins, begin)
-			if len(begins) > 2*n {
+			if len(begins)-n > n {
 				begins = append(begins[:0], begins[len(begins)-n:]...)
 			}
 		}
