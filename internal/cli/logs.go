@@ -174,7 +174,8 @@ func (v *logView) show(ctx context.Context, c *client.Client) error {
 	return err
 }
 
-// streams are the outputs of an app that are shown.
+// streams are the outputs of an app that are shown. A log that both share is
+// known by the first.
 func (o logsOptions) streams() []sourceKind {
 	switch {
 	case o.onlyErr && !o.onlyOut:
@@ -182,7 +183,7 @@ func (o logsOptions) streams() []sourceKind {
 	case o.onlyOut && !o.onlyErr:
 		return []sourceKind{outSource}
 	}
-	return []sourceKind{errSource, outSource}
+	return []sourceKind{outSource, errSource}
 }
 
 // instances are those of the target. That there are none is worth a warning

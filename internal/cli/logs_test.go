@@ -291,6 +291,22 @@ func appendTo(t *testing.T, env *Env, name, text string) {
 	}
 }
 
+// As with PM2, a log of both streams is one of standard output.
+func TestLogsOfBothStreamsInOne(t *testing.T) {
+	for args, want := range map[string]string{
+		"":       `"type":"out"`,
+		" --out": `"type":"out"`,
+		" --err": `"type":"err"`,
+	} {
+		env, d := logged(t)
+		d.instances[0].ErrFile = d.instances[0].OutFile
+		r := try(t, env, d, strings.Fields("logs tick --json --nostream --lines 1"+args)...)
+		if r.code != 0 || strings.Count(r.stdout, "\n") != 1 || !strings.Contains(r.stdout, want) {
+			t.Errorf("logs%s: got %+v, want one line of %s", args, r, want)
+		}
+	}
+}
+
 func TestLogsOfNothing(t *testing.T) {
 	env, d := logged(t)
 	d.refuse = map[string]*api.Error{"instances": {Op: "find", On: "nosuch", Kind: "not_found", Message: "no such app"}}
