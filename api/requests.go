@@ -341,9 +341,11 @@ const (
 // all; 15, or all of ?since); ?grep= and ?exclude= by regular expressions.
 //
 // ?after=POSITION (repeatable, the last of each log; with ?follow=1) goes on
-// behind what was seen, without a gap or a repeat, also over the death of a daemon and when the
-// log was rotated since. A log without one, of an instance that came since, is
-// given from where the others ended.
+// behind what was seen, without a gap or a repeat, also over the death of a daemon
+// and when the log was rotated since. A log without one, of an instance that came
+// since, is given from where the others ended. The id of a server-sent event has
+// the positions of all logs that were told of, so that a browser, which comes back
+// with it as Last-Event-ID, goes on in the same way; ?after= takes it too.
 type LogLine struct {
 	At        int64  `json:"at_ms,omitempty"` // when it was written, to the second; 0: nobody knows
 	ID        int    `json:"id"`              // of the instance; of several with one log, the first

@@ -59,10 +59,10 @@ const (
 )
 
 // The limits of a request. A start of thousands of apps from one file is a
-// few megabytes.
+// few megabytes, and so many positions of logs are some hundred kilobytes.
 const (
 	maxBody      = 64 << 20
-	maxHeader    = 64 << 10
+	maxHeader    = 512 << 10
 	headerWait   = 10 * time.Second
 	writeWait    = 10 * time.Second // for a client that does not read
 	endpointRoot = "/" + api.Version

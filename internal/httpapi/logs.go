@@ -219,12 +219,16 @@ func readLogRequest(v url.Values) (logRequest, error) {
 	return req, err
 }
 
+// goOnAfter goes on behind a position, or behind all that the id of an event has.
 func (req *logRequest) goOnAfter(text string) error {
-	p, err := read.ParsePosition(text)
-	if err == nil {
+	for part := range strings.SplitSeq(text, betweenPositions) {
+		p, err := read.ParsePosition(part)
+		if err != nil {
+			return err
+		}
 		req.after = append(req.after, p)
 	}
-	return err
+	return nil
 }
 
 func badLogs(what, hint string, err error) error {
@@ -234,13 +238,24 @@ func badLogs(what, hint string, err error) error {
 // errGone says that the client is.
 var errGone = errors.New("the client left")
 
+// betweenPositions stands between those in the id of an event: append only.
+const betweenPositions = "."
+
+// place is where one log goes on.
+type place struct {
+	id       int
+	stream   string
+	position string
+}
+
 // logStream writes lines to a client.
 type logStream struct {
 	out    timely
 	buffer *bufio.Writer
 	keep   func([]byte) bool
-	events bool // server-sent ones
-	last   bool // the end is being told: patience is over
+	events bool    // server-sent ones
+	places []place // of all logs that were told of: who comes back has the id of one event only
+	last   bool    // the end is being told: patience is over
 	late   bool
 	limit  time.Duration // of a write, before the client is too slow
 }
@@ -303,9 +318,27 @@ func (s *logStream) tell(l api.LogLine) error {
 	case l.Done: // without an id the browser keeps the last
 		_, err = fmt.Fprintf(s.buffer, "event: done\ndata: %s\n\n", text)
 	default:
-		_, err = fmt.Fprintf(s.buffer, "id: %s\nevent: %s\ndata: %s\n\n", l.Position, topicOf(l.Stream), text)
+		_, err = fmt.Fprintf(s.buffer, "id: %s\nevent: %s\ndata: %s\n\n", s.eventID(l), topicOf(l.Stream), text)
 	}
 	return s.fate(err)
+}
+
+// eventID is where every log goes on behind a line.
+func (s *logStream) eventID(l api.LogLine) string {
+	i := slices.IndexFunc(s.places, func(p place) bool { return p.id == l.ID && p.stream == l.Stream })
+	if i < 0 {
+		i = len(s.places)
+		s.places = append(s.places, place{id: l.ID, stream: l.Stream})
+	}
+	s.places[i].position = l.Position
+	var id strings.Builder
+	for i, p := range s.places {
+		if i > 0 {
+			id.WriteString(betweenPositions)
+		}
+		id.WriteString(p.position)
+	}
+	return id.String()
 }
 
 // Flush sends what is there.

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -115,6 +117,74 @@ func TestLogsGoOn(t *testing.T) {
 	got := lines(t, d.readLogs(client.LogQuery{Follow: true, After: after}), 3)
 	slices.Sort(got)
 	if diff := cmp.Diff([]string{"web err silent no more", "web out b", "web out c"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// nextEvent reads one event of a stream, and gives its id and its line.
+func nextEvent(t *testing.T, r *bufio.Scanner) (id string, l api.LogLine) {
+	t.Helper()
+	for r.Scan() && r.Text() != "" {
+		name, value, _ := strings.Cut(r.Text(), ": ")
+		switch name {
+		case "id":
+			id = value
+		case "data":
+			if err := json.Unmarshal([]byte(value), &l); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if id == "" {
+		t.Fatalf("no event with an id: %+v, %v", l, r.Err())
+	}
+	return id, l
+}
+
+// A browser tells only the id of the last event: that is enough for all logs.
+func TestLogsGoOnInABrowser(t *testing.T) {
+	d := serve(t, 1)
+	in := d.list("")[0]
+	appendTo(t, in.OutFile, "old\n")
+	appendTo(t, in.ErrFile, "old\n")
+	last := ""
+	lines := func(n int) (got []string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://tend/v1/logs?follow=1&lines=0", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", "text/event-stream")
+		if last != "" {
+			req.Header.Set("Last-Event-ID", last)
+		}
+		res, err := d.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		events := bufio.NewScanner(res.Body)
+		for marks := 2; marks > 0 || len(got) < n; {
+			id, l := nextEvent(t, events)
+			last = id
+			if l.Mark {
+				marks--
+				continue
+			}
+			got = append(got, l.Stream+" "+l.Line)
+		}
+		slices.Sort(got)
+		return got
+	}
+	lines(0)
+	appendTo(t, in.ErrFile, "e1\n")
+	appendTo(t, in.OutFile, "o1\n")
+	if diff := cmp.Diff([]string{"err e1", "out o1"}, lines(2)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	appendTo(t, in.ErrFile, "e2\n")
+	appendTo(t, in.OutFile, "o2\n")
+	if diff := cmp.Diff([]string{"err e2", "out o2"}, lines(2)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
