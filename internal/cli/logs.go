@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -132,15 +133,17 @@ func (e *Env) newLogView(opts logsOptions, now time.Time) (*logView, error) {
 
 func (v *logView) run(ctx context.Context, c *client.Client) error {
 	err := v.show(ctx, c)
-	if err != nil || v.follower == nil {
-		return err
+	if err == nil && v.follows() {
+		err = v.follow(ctx, c)
 	}
-	err = v.follow(ctx, c)
-	if ctx.Err() != nil {
+	if v.follows() && ctx.Err() != nil {
 		return nil // Ctrl-C is how one leaves
 	}
 	return err
 }
+
+// follows tells whether what comes is shown too.
+func (v *logView) follows() bool { return !v.opts.nostream && v.query.Until.IsZero() }
 
 // show prints what is there, and makes the follower of what comes.
 func (v *logView) show(ctx context.Context, c *client.Client) error {
@@ -153,9 +156,9 @@ func (v *logView) show(ctx context.Context, c *client.Client) error {
 	if (len(v.opts.targets) == 0 && len(v.opts.streams()) == 2 && !v.opts.raw) || slices.ContainsFunc(v.opts.targets, func(t string) bool { return v.isDaemon(t, list) }) {
 		v.addDaemon()
 	}
-	if v.opts.nostream || !v.query.Until.IsZero() {
+	if !v.follows() {
 		return v.history(func(i int, each func(read.Line) error) error {
-			return read.History(v.sources[i].file(), v.query, each)
+			return read.History(ctx, v.sources[i].file(), v.query, each)
 		})
 	}
 	files := make([]read.File, len(v.sources))
@@ -167,11 +170,12 @@ func (v *logView) show(ctx context.Context, c *client.Client) error {
 	if v.follower, err = read.NewFollower(files); err != nil {
 		return err
 	}
-	err = v.history(func(i int, each func(read.Line) error) error { return v.follower.History(i, v.query, each) })
-	if err != nil {
+	err = v.history(func(i int, each func(read.Line) error) error { return v.follower.History(ctx, i, v.query, each) })
+	if err != nil && !errors.Is(err, errTold) {
 		v.follower.Close()
+		return err
 	}
-	return err
+	return nil
 }
 
 // streams are the outputs of an app that are shown. A log that both share is
@@ -211,12 +215,14 @@ func (v *logView) isDaemon(target string, list []api.Instance) bool {
 	return (target == v.env.Program || target == "tend") && !slices.ContainsFunc(list, taken)
 }
 
-// history prints the lines that are there, log by log.
+// history prints the lines that are there, log by log. Of what cannot be read it
+// tells, and goes on with the rest.
 func (v *logView) history(lines func(i int, each func(read.Line) error) error) error {
 	if v.query.Lines == 0 {
 		return nil
 	}
 	e, plain := v.env, v.opts.json || v.opts.format
+	var failed error
 	if !plain {
 		e.print("%s\n", e.paint(styleGreyBold, v.title()))
 	}
@@ -229,7 +235,8 @@ func (v *logView) history(lines func(i int, each func(read.Line) error) error) e
 			shown = true
 			return v.printer.past(l)
 		})
-		if err != nil {
+		unread, damaged := errors.AsType[*read.Unread](err)
+		if err != nil && !damaged {
 			return err
 		}
 		if shown && !plain {
@@ -238,8 +245,17 @@ func (v *logView) history(lines func(i int, each func(read.Line) error) error) e
 		if err := v.printer.flush(); err != nil {
 			return err
 		}
+		if damaged {
+			failed = errTold
+			for _, part := range unread.Parts {
+				e.report(part)
+			}
+		}
 	}
-	return v.printer.flush()
+	if err := v.printer.flush(); err != nil {
+		return err
+	}
+	return failed
 }
 
 // which says which lines of a log are shown.

@@ -307,6 +307,64 @@ func TestLogsOfBothStreamsInOne(t *testing.T) {
 	}
 }
 
+// A damaged file keeps nothing else from being seen, and what comes is followed.
+func TestLogsOfDamagedFiles(t *testing.T) {
+	env, d := logged(t)
+	damaged := write(t, env, "tick-out__2026-01-01_10-00-00.log.gz", "no archive")
+	r := try(t, env, d, "logs", "--nostream")
+	if r.code != 1 || !strings.Contains(r.stderr, damaged) || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("got %+v, want code 1 and a line about %s", r, damaged)
+	}
+	for _, want := range []string{"0|tick     | three\n", "0|tick     | oops\n", "1|a-long-… | x\n"} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("no %q in %s", want, r.stdout)
+		}
+	}
+	out := &notifier{}
+	env.Stdout = out
+	ctx, interrupt := context.WithCancel(t.Context())
+	code := make(chan int)
+	go func() { code <- Main(ctx, []string{"logs", "tick"}, env) }()
+	out.until(t, "oops\n")
+	appendTo(t, env, "tick-out.log", "four\n")
+	out.until(t, "0|tick  | four\n")
+	interrupt()
+	if got := <-code; got != 0 {
+		t.Errorf("got code %d after an interrupt, want 0", got)
+	}
+}
+
+// interrupting is a reader that presses Ctrl-C at the first thing it sees.
+type interrupting struct {
+	bytes.Buffer
+
+	interrupt func()
+}
+
+func (i *interrupting) Write(b []byte) (int, error) {
+	i.interrupt()
+	return i.Buffer.Write(b)
+}
+
+// Nobody has to wait for the end of a long history.
+func TestLogsInterruptedInTheirHistory(t *testing.T) {
+	for args, want := range map[string]int{"logs tick --lines 1000000": 0, "logs tick --lines 1000000 --nostream": codeInterrupted} {
+		env, d := logged(t)
+		d.pong = api.Pong{PID: 1, Version: "v1"}
+		serve(t, env, d)
+		appendTo(t, env, "tick-out.log", strings.Repeat("line\n", 1_000_000))
+		ctx, interrupt := context.WithCancel(t.Context())
+		out := &interrupting{interrupt: interrupt}
+		env.Stdout = out
+		if got := Main(ctx, strings.Fields(args), env); got != want {
+			t.Errorf("%s: got code %d, want %d", args, got, want)
+		}
+		if out.Len() > 1<<20 {
+			t.Errorf("%s: wrote %d bytes after it was interrupted", args, out.Len())
+		}
+	}
+}
+
 func TestLogsOfNothing(t *testing.T) {
 	env, d := logged(t)
 	d.refuse = map[string]*api.Error{"instances": {Op: "find", On: "nosuch", Kind: "not_found", Message: "no such app"}}

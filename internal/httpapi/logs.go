@@ -68,23 +68,33 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tellLogs tells the lines that are there, and then those that come.
+// tellLogs tells the lines that are there, and then those that come. What cannot
+// be read of the former is the error of an end that comes after all the others.
 func (s *Server) tellLogs(ctx context.Context, req *logRequest, f *read.Follower, files []read.File, out *logStream) error {
 	defer f.Close()
+	var damaged error
 	for i := range files {
 		if files[i].After != nil || !files[i].Since.IsZero() {
 			continue // they go on
 		}
 		past := f.History
 		if !req.follow { // the last line may lack its end
-			past = func(i int, q read.Query, each func(read.Line) error) error { return read.History(files[i], q, each) }
+			past = func(ctx context.Context, i int, q read.Query, each func(read.Line) error) error {
+				return read.History(ctx, files[i], q, each)
+			}
 		}
-		if err := past(i, req.query, out.Line); err != nil {
+		err := past(ctx, i, req.query, out.Line)
+		if _, ok := errors.AsType[*read.Unread](err); ok {
+			damaged = errors.Join(damaged, err)
+		} else if err != nil {
 			return err
 		}
 	}
 	if !req.follow {
-		return nil
+		return damaged
+	}
+	if damaged != nil {
+		s.opts.Log.Warn("not all of the logs can be read", "err", damaged)
 	}
 	for i := range files {
 		if err := out.mark(files[i].Label.(api.LogLine), f.Position(i)); err != nil {

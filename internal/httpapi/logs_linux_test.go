@@ -121,6 +121,30 @@ func TestLogsGoOn(t *testing.T) {
 	}
 }
 
+// A damaged file is told of behind all that is whole, and keeps nobody from following.
+func TestLogsOfDamagedFiles(t *testing.T) {
+	d := serve(t, 1)
+	in := d.list("")[0]
+	damaged := strings.TrimSuffix(in.OutFile, ".log") + "__2026-11-22_10-00-00.log.gz"
+	appendTo(t, damaged, "no archive")
+	appendTo(t, in.OutFile, "one\n")
+	appendTo(t, in.ErrFile, "oops\n")
+	s := d.readLogs(client.LogQuery{})
+	if diff := cmp.Diff([]string{"web out one", "web err oops"}, lines(t, s, 2)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	_, err := s.Next()
+	if e, ok := errors.AsType[*api.Error](err); !ok || e.On != damaged {
+		t.Errorf("it ended with %v, want an error on %s", err, damaged)
+	}
+	s = d.readLogs(client.LogQuery{Follow: true})
+	lines(t, s, 2)
+	appendTo(t, in.OutFile, "two\n")
+	if got := lines(t, s, 1); !slices.Equal(got, []string{"web out two"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 // nextEvent reads one event of a stream, and gives its id and its line.
 func nextEvent(t *testing.T, r *bufio.Scanner) (id string, l api.LogLine) {
 	t.Helper()
@@ -237,7 +261,7 @@ func TestASlowReaderOfLogsIsToldToGo(t *testing.T) {
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := newLogStream(w, r, nil)
 		out.limit = 50 * time.Millisecond
-		err := read.History(read.File{Path: path, Label: api.LogLine{Name: "web"}}, read.Query{Lines: -1}, out.Line)
+		err := read.History(t.Context(), read.File{Path: path, Label: api.LogLine{Name: "web"}}, read.Query{Lines: -1}, out.Line)
 		out.end(err)
 		ended <- err
 	})}

@@ -93,11 +93,11 @@ func (f *Follower) Wake() {
 	}
 }
 
-// History calls each with the lines of a log, by its place in the list, that
-// were there when the Follower was made: those before the ones that Run gives.
-// It may be called before Run only.
-func (f *Follower) History(i int, q Query, each func(Line) error) error {
-	return f.files[i].history(q, each)
+// History is the function History of a log, by its place in the list, as it was
+// when the Follower was made: the lines before the ones that Run gives. It may be
+// called before Run only.
+func (f *Follower) History(ctx context.Context, i int, q Query, each func(Line) error) error {
+	return f.files[i].history(ctx, q, new(Unread), each)
 }
 
 // Position is where the log of that place in the list is followed from. It may

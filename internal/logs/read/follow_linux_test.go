@@ -195,7 +195,7 @@ func TestFollowerHasNoGapBehindItsHistory(t *testing.T) {
 	appendTo(t, path, "f\nd\n")
 	var got []string
 	for i := range 2 {
-		err := f.History(i, Query{Lines: 2}, func(l Line) error { got = append(got, string(l.Text)); return nil })
+		err := f.History(t.Context(), i, Query{Lines: 2}, func(l Line) error { got = append(got, string(l.Text)); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +315,7 @@ func TestLinesAsTheyAre(t *testing.T) {
 	}
 	l.takes("end")
 	var got []string
-	if err := History(File{Path: path}, Query{Lines: -1}, func(l Line) error { got = append(got, string(l.Text)); return nil }); err != nil {
+	if err := History(t.Context(), File{Path: path}, Query{Lines: -1}, func(l Line) error { got = append(got, string(l.Text)); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if want := "\xff\xfe bytes \x00" + long + "end"; strings.Join(got, "") != want || len(got) != 12 {
@@ -357,7 +357,7 @@ func TestEachLineOnce(t *testing.T) {
 		}
 		f := follower(t, File{Path: path})
 		var got []string
-		if err := f.History(0, Query{Lines: -1}, func(l Line) error { got = append(got, string(l.Text)); return nil }); err != nil {
+		if err := f.History(t.Context(), 0, Query{Lines: -1}, func(l Line) error { got = append(got, string(l.Text)); return nil }); err != nil {
 			rt.Fatal(err)
 		}
 		l := attend(t, f)

@@ -2,6 +2,7 @@ package read
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -129,7 +130,7 @@ func (w *followed) from(q Query) error {
 	if w.file != nil {
 		w.offset = w.info.Size()
 	}
-	spans, err := w.spans(q)
+	spans, err := w.spans(context.Background(), q, new(Unread)) // it asks for all lines, so that none is read here
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package read
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,41 +62,76 @@ func (f Filter) Keep() func(line []byte) bool {
 	}
 }
 
-// History calls each with lines of a log, the oldest first, across the files
-// that the log was put aside as. A log that is not there has no lines.
-func History(file File, q Query, each func(Line) error) error {
-	w := newFollowed(file)
-	if err := w.open(); err != nil {
+// Unread is what could not be read of a log: parts that are damaged, say. All
+// the others were given.
+type Unread struct{ Parts []error }
+
+// Error tells of each part in a line.
+func (u *Unread) Error() string { return errors.Join(u.Parts...).Error() }
+
+// Unwrap is the parts.
+func (u *Unread) Unwrap() []error { return u.Parts }
+
+// note keeps the error of a part, once, and gives back any other.
+func (u *Unread) note(err error) error {
+	part, ok := errors.AsType[*partError](err)
+	if !ok {
 		return err
+	}
+	known := slices.ContainsFunc(u.Parts, func(err error) bool { return err.Error() == part.Error() })
+	if !known { // one is met when its lines are counted, and when they are given
+		u.Parts = append(u.Parts, part.err)
+	}
+	return nil
+}
+
+// partError is why one part of a log was not read, or not to its end.
+type partError struct{ err error }
+
+func (p *partError) Error() string { return p.err.Error() }
+
+func (p *partError) Unwrap() error { return p.err }
+
+// History calls each with lines of a log, the oldest first, across the files
+// that the log was put aside as, until ctx ends. A log that is not there has no
+// lines. What is damaged keeps nothing else back: the error is an Unread then.
+func History(ctx context.Context, file File, q Query, each func(Line) error) error {
+	w := newFollowed(file)
+	var bad Unread
+	if err := w.open(); err != nil {
+		bad.Parts = append(bad.Parts, err)
 	}
 	defer w.close()
 	if w.file != nil {
 		w.offset = w.info.Size()
 	}
-	return w.history(q, each)
+	return w.history(ctx, q, &bad, each)
 }
 
 // history is History of what stands before the offset.
-func (w *followed) history(q Query, each func(Line) error) error {
-	spans, err := w.spans(q)
+func (w *followed) history(ctx context.Context, q Query, bad *Unread, each func(Line) error) error {
+	spans, err := w.spans(ctx, q, bad)
 	if err != nil {
 		return err
 	}
 	for _, s := range spans {
-		if err := w.tell(s, q.Keep, each); err != nil {
+		if err := bad.note(w.tell(ctx, s, q.Keep, each)); err != nil {
 			return err
 		}
+	}
+	if len(bad.Parts) > 0 {
+		return bad
 	}
 	return nil
 }
 
 // tell calls each with the lines of a span.
-func (w *followed) tell(s span, keep func([]byte) bool, each func(Line) error) error {
+func (w *followed) tell(ctx context.Context, s span, keep func([]byte) bool, each func(Line) error) error {
 	table := logs.OpenTimetable(s.path)
 	defer table.Close()
 	clock := table.Clock(s.from)
 	begin := s.from
-	return s.lines(func(text []byte, ended bool, end int64) error {
+	return s.lines(ctx, func(text []byte, ended bool, end int64) error {
 		at := clock.At(begin)
 		begin = end
 		if keep != nil && !keep(text) {
@@ -106,8 +142,9 @@ func (w *followed) tell(s span, keep func([]byte) bool, each func(Line) error) e
 }
 
 // spans are the parts of the log that a query asks for, the oldest first. It
-// looks from the newest back, and no further than it has to.
-func (w *followed) spans(q Query) ([]span, error) {
+// looks from the newest back, and no further than it has to. What it cannot read
+// on the way is noted in bad.
+func (w *followed) spans(ctx context.Context, q Query, bad *Unread) ([]span, error) {
 	if q.Lines == 0 {
 		return nil, nil
 	}
@@ -116,8 +153,8 @@ func (w *followed) spans(q Query) ([]span, error) {
 	add := func(s span) (enough bool, err error) {
 		far := s.bound(q.Since, q.Until)
 		if left > 0 && s.from != s.to {
-			found, err := s.last(left, q.Keep)
-			if err != nil {
+			found, err := s.last(ctx, left, q.Keep)
+			if err := bad.note(err); err != nil {
 				return true, err
 			}
 			left -= found

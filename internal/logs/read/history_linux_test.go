@@ -2,6 +2,8 @@ package read
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -18,7 +20,7 @@ import (
 func all(t testing.TB, path string, q Query) []string {
 	t.Helper()
 	var got []string
-	if err := History(File{Path: path}, q, func(l Line) error { got = append(got, string(l.Text)); return nil }); err != nil {
+	if err := History(t.Context(), File{Path: path}, q, func(l Line) error { got = append(got, string(l.Text)); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return got
@@ -86,6 +88,74 @@ func TestHistory(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// Damage to what was put aside keeps nothing else back.
+func TestHistoryOfDamagedFiles(t *testing.T) {
+	path := aged(t, time.Now())
+	parts, err := logs.Rotated(path)
+	if err != nil || len(parts) != 2 {
+		t.Fatalf("%v, %v", parts, err)
+	}
+	logstest.Put(t, parts[0].Path, "no archive")
+	text, err := os.ReadFile(parts[1].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logstest.Put(t, parts[1].Path, string(text[:len(text)-6])) // all lines, and half the end of a gzip file
+	for name, tt := range map[string]struct {
+		q    Query
+		want string
+		bad  []string // of the parts
+	}{
+		"all":                 {Query{Lines: -1}, "b1 b2 b3 c1 c2 c3", []string{parts[0].Path, parts[1].Path}},
+		"enough before it":    {Query{Lines: 2}, "c2 c3", nil},
+		"the last, behind it": {Query{Lines: 4}, "b3 c1 c2 c3", []string{parts[1].Path}},
+		"more than there are": {Query{Lines: 50}, "b1 b2 b3 c1 c2 c3", []string{parts[1].Path, parts[0].Path}},
+		"those that match": {
+			Query{Lines: 50, Keep: func(b []byte) bool { return b[0] == 'c' }},
+			"c1 c2 c3",
+			[]string{parts[1].Path, parts[0].Path},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			err := History(t.Context(), File{Path: path}, tt.q, func(l Line) error { got = append(got, string(l.Text)); return nil })
+			if got := strings.Join(got, " "); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			var bad Unread
+			if unread, ok := errors.AsType[*Unread](err); ok {
+				bad = *unread
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if len(bad.Parts) != len(tt.bad) {
+				t.Fatalf("unread: %v, want %v", bad.Parts, tt.bad)
+			}
+			for i, part := range bad.Parts {
+				if !strings.Contains(part.Error(), tt.bad[i]) {
+					t.Errorf("unread: %v, want %s", part, tt.bad[i])
+				}
+			}
+		})
+	}
+}
+
+// Who has seen enough does not wait for the rest, be it that none of it matches.
+func TestHistoryEndsWithItsContext(t *testing.T) {
+	path := logIn(t)
+	logstest.Put(t, path, strings.Repeat("x\n", blockSize))
+	pack(t, moveAside(t, path, "0001"), ".gz")
+	for name, lines := range map[string]int{"all": -1, "the last": 10} {
+		ctx, enough := context.WithCancel(t.Context())
+		looked := 0
+		none := func([]byte) bool { enough(); looked++; return false }
+		err := History(ctx, File{Path: path}, Query{Lines: lines, Keep: none}, func(Line) error { return nil })
+		if !errors.Is(err, context.Canceled) || looked > blockSize/2 {
+			t.Errorf("%s: %v after %d lines, want %v after a block", name, err, looked, context.Canceled)
+		}
 	}
 }
 

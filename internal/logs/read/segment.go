@@ -2,6 +2,7 @@ package read
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -152,16 +153,20 @@ func (s span) read() (io.ReadCloser, error) {
 	}{io.LimitReader(r, s.to-s.from), r}, nil
 }
 
-// lines calls each with the lines of the span and the offsets behind them.
-func (s span) lines(each func(line []byte, ended bool, end int64) error) error {
+// lines calls each with the lines of the span and the offsets behind them, until
+// ctx ends. Where the span cannot be read that is a partError.
+func (s span) lines(ctx context.Context, each func(line []byte, ended bool, end int64) error) error {
 	r, err := s.read()
-	if r == nil || err != nil {
-		return err
+	if err != nil {
+		return &partError{err}
+	}
+	if r == nil {
+		return nil
 	}
 	defer r.Close()
 	c := cutter{offset: s.from, each: each}
 	block := make([]byte, blockSize)
-	for {
+	for ctx.Err() == nil {
 		n, err := r.Read(block)
 		if cerr := c.take(block[:n]); cerr != nil {
 			return cerr
@@ -170,20 +175,21 @@ func (s span) lines(each func(line []byte, ended bool, end int64) error) error {
 			return c.flush()
 		}
 		if err != nil {
-			return fmt.Errorf("read log %s: %w", s.path, err)
+			return &partError{fmt.Errorf("read log %s: %w", s.path, err)}
 		}
 	}
+	return context.Cause(ctx)
 }
 
 // last cuts the span to its last n lines that are kept, and tells how many
-// there are.
-func (s *span) last(n int, keep func([]byte) bool) (found int, err error) {
+// there are. Of what is damaged it is the last ones before the damage.
+func (s *span) last(ctx context.Context, n int, keep func([]byte) bool) (found int, err error) {
 	if keep == nil && !s.compressed() {
-		return s.lastPlain(n)
+		return s.lastPlain(ctx, n)
 	}
 	var begins []int64 // of the last lines, with what is not needed any more before them
 	begin := s.from
-	err = s.lines(func(line []byte, _ bool, end int64) error {
+	err = s.lines(ctx, func(line []byte, _ bool, end int64) error {
 		if keep == nil || keep(line) {
 			begins = append(begins, begin)
 			if len(begins)-n > n {
@@ -194,6 +200,9 @@ func (s *span) last(n int, keep func([]byte) bool) (found int, err error) {
 		return nil
 	})
 	begins = begins[max(0, len(begins)-n):]
+	if err != nil {
+		s.to = begin
+	}
 	if len(begins) > 0 {
 		s.from = begins[0]
 	} else {
@@ -203,12 +212,12 @@ func (s *span) last(n int, keep func([]byte) bool) (found int, err error) {
 }
 
 // lastPlain is last of all lines of what is not compressed: it reads backwards.
-func (s *span) lastPlain(n int) (found int, err error) {
+func (s *span) lastPlain(ctx context.Context, n int) (found int, err error) {
 	file := s.file
 	if file == nil {
 		if file, err = os.Open(s.path); err != nil {
 			// It may have been compressed meanwhile.
-			return s.last(n, func([]byte) bool { return true })
+			return s.last(ctx, n, func([]byte) bool { return true })
 		}
 		defer file.Close()
 	}
@@ -218,7 +227,8 @@ func (s *span) lastPlain(n int) (found int, err error) {
 	}
 	start, found, err := lastLines(io.NewSectionReader(file, s.from, to-s.from), to-s.from, n)
 	if err != nil {
-		return 0, fmt.Errorf("tail log: %w", err)
+		s.to = s.from
+		return 0, &partError{fmt.Errorf("tail log %s: %w", s.path, err)}
 	}
 	s.from += start
 	return found, nil
