@@ -21,6 +21,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The second signal ends us whatever we wait for: who reads our output may
+	// have stopped to.
+	defer context.AfterFunc(ctx, stop)()
 	program := filepath.Base(os.Args[0])
 	dir, err := home.Find(os.Getenv, program)
 	if err != nil {
