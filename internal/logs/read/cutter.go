@@ -1,9 +1,13 @@
 package read
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"unicode/utf8"
+)
 
 // cutter makes lines of bytes as they come. A line longer than 1 MiB comes in
-// pieces.
+// pieces, and no character is cut by that.
 type cutter struct {
 	// each gets a line or a piece of one, whether its end was there too, and the
 	// offset behind it. The bytes are good during the call only.
@@ -28,13 +32,41 @@ func (c *cutter) take(b []byte) error {
 			c.line = append(c.line, piece...)
 			piece = c.line
 		}
-		if ended || split {
-			if err := c.give(piece, ended); err != nil {
-				return err
-			}
+		var err error
+		switch {
+		case ended:
+			err = c.give(piece, true)
+		case split:
+			err = c.giveWhole(piece)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// giveWhole hands on a piece of a line, without a character at its end that is
+// not whole: the next piece begins with that.
+func (c *cutter) giveWhole(piece []byte) error {
+	end := len(piece) - halfRune(piece)
+	begun := slices.Clone(piece[end:])
+	err := c.give(piece[:end], false)
+	c.line = append(c.line, begun...)
+	return err
+}
+
+// halfRune is how many bytes at the end are the beginning of a character.
+func halfRune(b []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
+		if end := b[len(b)-n:]; utf8.RuneStart(end[0]) {
+			if utf8.FullRune(end) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // give hands on a line or a piece of one, and nothing where only the end of a

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
@@ -320,6 +321,28 @@ func TestLinesAsTheyAre(t *testing.T) {
 	}
 	if want := "\xff\xfe bytes \x00" + long + "end"; strings.Join(got, "") != want || len(got) != 12 {
 		t.Errorf("the history has %d pieces", len(got))
+	}
+}
+
+// The pieces of a long line have whole characters, wherever a block ends.
+func TestPiecesOfLinesHoldWholeCharacters(t *testing.T) {
+	for name, long := range map[string]string{
+		"of two bytes":    "x" + strings.Repeat("é", maxLine),
+		"of three bytes":  strings.Repeat("語", maxLine),
+		"of four bytes":   "xx" + strings.Repeat("😀", maxLine),
+		"that are broken": strings.Repeat("\xbf", 3*maxLine),
+	} {
+		path := logIn(t)
+		logstest.Put(t, path, long+"\nend\n")
+		pieces := all(t, path, Query{Lines: -1})
+		if got := strings.Join(pieces, ""); got != long+"end" {
+			t.Errorf("%s: %d bytes came as %d", name, len(long), len(got))
+		}
+		for i, piece := range pieces {
+			if len(piece) > maxLine || utf8.ValidString(long) && !utf8.ValidString(piece) {
+				t.Errorf("%s: piece %d of %d bytes begins %q and ends %q", name, i, len(piece), piece[:4], piece[len(piece)-4:])
+			}
+		}
 	}
 }
 
