@@ -98,8 +98,9 @@ func (l Listings) Aside(path string) (parts, leftover []rotation.Part, err error
 	return parts, leftover, nil
 }
 
-// Exists tells whether something has a path, be it a link to nowhere.
+// Exists tells whether something has a path, be it a link to nowhere. Nothing
+// has one that is too long for a file system.
 func Exists(path string) bool {
 	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
+	return err == nil
 }
