@@ -217,10 +217,14 @@ func (c *Collector) Run(ctx context.Context) error {
 	for {
 		// In this order: an interrupt from here on ends the wait at once, and
 		// what was to be done before it is done before the wait.
-		l.pipes.until(l.nextTry())
+		next := l.nextTry()
+		l.pipes.until(next)
 		l.obey()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if !l.nextTry().Equal(next) {
+			continue // of what was added or opened anew, something is due at another time
 		}
 		ready, err := l.pipes.wait()
 		if err != nil {
