@@ -79,18 +79,20 @@ func (l *loop) copy(s *stream) (n int, err error) {
 
 // put writes a block to the files of its stream. parked tells where it is.
 func (l *loop) put(s *stream, block []byte, parked bool) error {
+	counted := s.counted()
 	text, tail, mid, err := l.frame(s, block)
 	if err != nil {
 		return l.fail(s, block, parked, err)
 	}
 	l.slate.setHalf(0, parked)
 	if s.framed {
-		l.slate.setHalf(s.rest.prepare(tail, mid, s.rest.seq+console.Frames(len(text))), parked)
+		l.slate.setHalf(l.prepare(s, text, tail, mid), parked)
 	}
 	if parked {
 		l.slate.setKey(s.Key)
 	}
 	if err := l.write(s, text); err != nil {
+		s.recount(counted)
 		return l.fail(s, block, parked, err)
 	}
 	l.settle(s)
@@ -137,8 +139,37 @@ func (l *loop) shape(s *stream, data []byte, mid bool) (text []byte, endsMid boo
 	if s.shaper == nil {
 		return data, len(data) > 0 && data[len(data)-1] != '\n'
 	}
-	l.text, endsMid = s.shaper.append(l.text[:0], data, time.Now(), mid)
+	l.text, endsMid = s.shaper.append(l.text[:0], data, s.shapedAt(), mid)
 	return l.text, endsMid
+}
+
+// shapedAt is the time at which what is to be written gets its shape.
+func (s *stream) shapedAt() time.Time {
+	if s.shaped.IsZero() {
+		s.shaped = time.Now()
+	}
+	return s.shaped
+}
+
+// prepare writes what will be left of a stream when text is written where it is
+// not valid yet.
+func (l *loop) prepare(s *stream, text, tail []byte, mid bool) (half int) {
+	return s.rest.prepare(tail, mid, s.rest.seq+console.Frames(len(text)), s.counted().dropped)
+}
+
+// counted is the limit of a stream, with what was dropped.
+func (s *stream) counted() limit {
+	if s.shaper == nil {
+		return limit{}
+	}
+	return s.shaper.limit
+}
+
+// recount takes back what was counted for a text that was not written.
+func (s *stream) recount(was limit) {
+	if s.shaper != nil {
+		s.shaper.limit = was
+	}
 }
 
 // open makes sure that a stream has its rest.
@@ -231,6 +262,7 @@ func (l *loop) settle(s *stream) {
 		}
 	}
 	l.slate.enter(phaseIdle)
+	s.shaped = time.Time{}
 }
 
 // fail puts a block aside that its files do not take, so that others go on.
@@ -261,16 +293,21 @@ func (l *loop) last(s *stream) error {
 		return nil
 	}
 	var text []byte
+	counted := s.counted()
 	if len(s.rest.tail) > 0 || s.rest.mid {
 		text, _ = l.shape(s, append(append(l.line[:0], s.rest.tail...), '\n'), s.rest.mid)
 	}
 	if s.shaper != nil { // and what is to be said of lines that were dropped
-		text = append(text, s.shaper.note(time.Now())...)
+		text = append(text, s.shaper.note(s.shapedAt())...)
 	}
 	if len(text) == 0 {
 		return nil
 	}
-	return l.say(s, text, nil, false)
+	err := l.say(s, text, nil, false)
+	if err != nil {
+		s.recount(counted)
+	}
+	return err
 }
 
 // say writes what comes out of no block: it is written when it is, and a daemon
@@ -278,7 +315,7 @@ func (l *loop) last(s *stream) error {
 func (l *loop) say(s *stream, text, tail []byte, mid bool) error {
 	l.slate.setKey(s.Key)
 	l.slate.setSize(0) // there is no block to be written anew
-	l.slate.setHalf(s.rest.prepare(tail, mid, s.rest.seq+console.Frames(len(text))), false)
+	l.slate.setHalf(l.prepare(s, text, tail, mid), false)
 	if err := l.write(s, text); err != nil {
 		l.slate.enter(phaseIdle)
 		return err
@@ -311,9 +348,11 @@ func (l *loop) tellDropped(at time.Time) {
 		if l.byKey[s.Key] != s || !s.shaper.dropping() {
 			return true // it has ended, or has said so itself
 		}
+		counted := s.counted()
 		if len(s.rest.parked()) == 0 && l.say(s, s.shaper.note(at), s.rest.tail, s.rest.mid) == nil {
 			return true
 		}
+		s.recount(counted)
 		s.owed = at.Add(noteAfter)
 		return false
 	})

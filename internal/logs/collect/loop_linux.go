@@ -45,6 +45,9 @@ type stream struct {
 	pause time.Duration // until the next try; 0: the stream is not stalled
 	retry time.Time
 	owed  time.Time // when it is said how many lines were dropped; zero: none were
+	// shaped is when what is to be written got its shape: a file that fails gets
+	// the same in the end, whatever was written of it. Zero: nothing is.
+	shaped time.Time
 }
 
 func (s *stream) stalled() bool { return s.pause > 0 }
@@ -113,6 +116,10 @@ func (l *loop) add(s Stream, files []*file) {
 		l.c.log.Error("output is not collected", "stream", s.Key, "err", err)
 		l.drop(st)
 		return
+	}
+	if st.rest != nil && st.shaper != nil {
+		st.shaper.limit.dropped = st.rest.dropped
+		l.owe(st)
 	}
 	switch {
 	case l.left == s.Key:
@@ -225,7 +232,7 @@ func (l *loop) step(s *stream) (n int, ok bool) {
 		l.stall(s)
 		return n, false
 	case errors.Is(err, errNoWriter):
-		if errors.Is(l.last(s), errBusy) { // its last line waits for its turn
+		if l.last(s) != nil { // it waits, like a block
 			l.stall(s)
 			return n, false
 		}

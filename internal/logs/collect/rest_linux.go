@@ -14,7 +14,9 @@ import (
 //	0      which half is valid
 //	8      bytes that are parked
 //	4096   first half: the length, then bit 32: the line's beginning is written
-//	       already; at 8 the number of the console's next frame; at 16 the bytes
+//	       already, and from bit 33 on how many lines were dropped that no note
+//	       has told of; at 8 the number of the console's next frame; at 16 the
+//	       bytes
 //	       second half, likewise
 //	       parked bytes
 type rest struct {
@@ -23,6 +25,8 @@ type rest struct {
 	tail []byte // of the valid half; points into mem
 	mid  bool
 	seq  uint64
+	// dropped is how many lines were, of which is still to be told.
+	dropped int64
 }
 
 const (
@@ -34,6 +38,8 @@ const (
 	restParked = restHalf + 2*(halfSize+4080) // each half begins a page
 	restSize   = restParked + blockSize
 	beginsMid  = 1 << 32
+	ofDropped  = 33 // the bit where their number begins
+	maxDropped = 1<<(64-ofDropped) - 1
 )
 
 // restName is the name of a rest on the shelf.
@@ -74,19 +80,22 @@ func (r *rest) load() {
 	h := r.half(r.valid())
 	w := atomic.LoadUint64(word(h, 0))
 	r.mid = w&beginsMid != 0
+	r.dropped = int64(w >> ofDropped) //nolint:gosec // 31 bits
 	r.seq = atomic.LoadUint64(word(h, 8))
 	r.tail = h[16:][:min(w&(beginsMid-1), maxRest)]
 }
 
-// prepare writes a line that lacks its end, and the number of the next frame,
-// into the half that is not valid, and tells which it is.
-func (r *rest) prepare(tail []byte, mid bool, seq uint64) int {
+// prepare writes a line that lacks its end, the number of the next frame, and
+// that of lines that were dropped, into the half that is not valid, and tells
+// which it is.
+func (r *rest) prepare(tail []byte, mid bool, seq uint64, dropped int64) int {
 	n := 1 - r.valid()
 	h := r.half(n)
 	w := uint64(copy(h[16:], tail)) //nolint:gosec // a length
 	if mid {
 		w |= beginsMid
 	}
+	w |= uint64(min(dropped, maxDropped)) << ofDropped //nolint:gosec // never negative
 	atomic.StoreUint64(word(h, 8), seq)
 	atomic.StoreUint64(word(h, 0), w)
 	return n

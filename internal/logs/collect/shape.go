@@ -33,8 +33,7 @@ const isoUTC = "YYYY-MM-DDTHH:mm:ss.SSS[Z]"
 // output back: of all that it was given, what is to be written is written.
 type shaper struct {
 	Shape
-	limit   limit
-	passing bool // the line that was begun is not dropped
+	limit limit
 
 	format *dayjs.Format // of the times; nil: there are none
 	unit   int64         // how long a time stays as it is, in nanoseconds
@@ -50,7 +49,7 @@ func newShaper(s Shape) *shaper {
 	if s.Date == "" && !s.JSON && s.Rate <= 0 {
 		return nil
 	}
-	sh := &shaper{Shape: s, limit: newLimit(s.Rate), passing: true}
+	sh := &shaper{Shape: s, limit: newLimit(s.Rate)}
 	switch {
 	case s.Date != "":
 		sh.format = dayjs.Parse(s.Date)
@@ -83,11 +82,11 @@ func (s *shaper) append(out, data []byte, now time.Time, middle bool) ([]byte, b
 		}
 		data = data[len(piece):]
 		if !middle {
-			if s.passing = s.limit.take(); s.passing {
+			if s.limit.passing = s.limit.take(); s.limit.passing {
 				out = s.appendDropped(out)
 			}
 		}
-		if s.passing {
+		if s.limit.passing {
 			out = s.appendPiece(out, piece, middle)
 		}
 		middle = end < 0

@@ -20,9 +20,10 @@ type limit struct {
 	filled  time.Time // when left was counted
 	empty   bool      // and not full since
 	dropped int64     // lines nobody was told of yet
+	passing bool      // the line that was begun is not dropped
 }
 
-func newLimit(rate int64) limit { return limit{rate: min(max(rate, 0), maxRate)} }
+func newLimit(rate int64) limit { return limit{rate: min(max(rate, 0), maxRate), passing: true} }
 
 // fill adds what time has brought since the last call.
 func (l *limit) fill(now time.Time) {
