@@ -18,7 +18,8 @@ import (
 //
 //	moving   bytes go from the app's pipe to ours, of which nobody else knows:
 //	         what is in it is what was moved
-//	reading  they go from there to the block: when our pipe is empty they have
+//	reading  they go from there to the block: what is not in our pipe any more
+//	         is in it
 //	writing  they are written; what a file has beyond its noted end is half a
 //	         write, and is cut off before it is done anew
 //	settling they are written, and what is left of the last line is made valid
@@ -181,14 +182,14 @@ func (s *slate) take(key string, fd int) (n int, err error) {
 		return 0, errNoWriter
 	}
 	s.setSize(int(moved))
-	return int(moved), s.read()
+	return int(moved), s.read(0)
 }
 
-// read reads what was moved into the block.
-func (s *slate) read() error {
+// read reads what was moved into the block, of which so much is there already.
+func (s *slate) read(got int) error {
 	s.enter(phaseReading)
 	b := s.block()
-	for got := 0; got < len(b); {
+	for got < len(b) {
 		n, err := retry(func() (int64, error) {
 			n, err := unix.Read(s.rd, b[got:])
 			return int64(n), err
@@ -215,12 +216,9 @@ func (s *slate) resume() (there bool, err error) {
 			return false, nil
 		}
 		s.setSize(inPipe)
-		return true, s.read()
+		return true, s.read(0)
 	case phaseReading:
-		if inPipe > 0 {
-			return true, s.read()
-		}
-		return true, nil
+		return true, s.read(len(s.block()) - inPipe)
 	case phaseWriting, phaseSettling, phaseParking:
 		return true, nil
 	case phaseIdle:
