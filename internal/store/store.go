@@ -46,6 +46,9 @@ type Record struct {
 	KeyLaunch uint64           `json:"key_launch,omitempty"`
 	Proc      sysinfo.Identity `json:"proc,omitzero"`
 	Version   string           `json:"version,omitempty"`
+	// Earlier are the keys of launches that are over, whose output may not be in
+	// the files yet.
+	Earlier []string `json:"earlier,omitempty"`
 	// Node is the version of the node that runs the process, Versioning what was
 	// checked out when it was launched; both as far as they are known.
 	Node       string          `json:"node,omitempty"`

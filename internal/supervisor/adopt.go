@@ -40,7 +40,7 @@ func (m adoption) handle(s *Supervisor) {
 			s.adoptUnknown(c)
 		}
 	}
-	s.drainStrangers(m.inventory.Held) // before launches with new keys make strangers of old ones
+	s.drainStrangers(m.inventory.Held, s.collectEarlier()) // before launches with new keys make strangers of old ones
 	all := slices.Clone(s.list)
 	for _, in := range s.list {
 		all = append(all, in.hidden...) // what becomes of them depends on these
@@ -116,7 +116,7 @@ func (s *Supervisor) adopt(in *instance, children map[string]wire.Child, exits m
 		s.findStray(in, life.Live) // and launch
 		return
 	}
-	s.collect(in) // also of a launch that is over: its last words may be in the pipe
+	s.collect(in, in.rec.Key) // also of a launch that is over: its last words may be in the pipe
 	if in.rec.Key != "" {
 		s.connect(in) // and in the channel
 		if !alive {
@@ -213,10 +213,23 @@ func environOf(pid int) map[string]string {
 	return env
 }
 
+// collectEarlier goes on with the output of launches that were over when the
+// last daemon died, and gives their keys.
+func (s *Supervisor) collectEarlier() map[string]bool {
+	earlier := map[string]bool{}
+	for _, in := range s.serial {
+		for _, key := range in.rec.Earlier {
+			s.collect(in, key)
+			earlier[key] = true
+		}
+	}
+	return earlier
+}
+
 // drainStrangers reads and drops what comes from pipes of launches that are
-// over: whoever still holds them (a process that outlived its app) must not
+// over, and of no instance any more: whoever still holds them (a process that outlived its app) must not
 // block, nor die of a closed pipe. Nothing more is said to them.
-func (s *Supervisor) drainStrangers(held []string) {
+func (s *Supervisor) drainStrangers(held []string, earlier map[string]bool) {
 	for _, name := range held {
 		key, n, ok := strings.Cut(name, "/")
 		if !ok || s.keys[key] != nil {
@@ -224,6 +237,9 @@ func (s *Supervisor) drainStrangers(held []string) {
 		}
 		switch {
 		case n == "1", n == "2":
+			if earlier[key] {
+				continue
+			}
 		case n == "0", n == "3", name == nodeipc.InboxName(key):
 			s.hangUp(key)
 			continue

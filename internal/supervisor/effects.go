@@ -34,6 +34,7 @@ func (s *Supervisor) prepare(in *instance, effects []lifecycle.Effect) {
 			continue
 		}
 		delete(s.keys, in.rec.Key)
+		in.rec.Earlier = s.unread(in.rec.Earlier, in.rec.Key)
 		in.rec.Key, in.rec.KeyLaunch = newKey(), sp.Launch
 		in.rec.Proc.PID, in.rec.Proc.Start = 0, 0
 		in.rec.Worker, in.rec.Actions = 0, nil
@@ -44,6 +45,19 @@ func (s *Supervisor) prepare(in *instance, effects []lifecycle.Effect) {
 		in.signaled = nil
 		s.keys[in.rec.Key] = in
 	}
+}
+
+// mostEarlier is how many launches that are over an instance may have whose
+// output is not in its files yet, because a disk is full or they left processes
+// behind.
+const mostEarlier = 32
+
+// unread are those of some launches whose output may not be in its files yet.
+func (s *Supervisor) unread(earlier []string, more ...string) []string {
+	left := slices.DeleteFunc(slices.Concat(earlier, more), func(key string) bool {
+		return !s.holds(wire.PipeName(key, 1)) && !s.holds(wire.PipeName(key, 2))
+	})
+	return left[max(0, len(left)-mostEarlier):]
 }
 
 // newKey is a random UUID (RFC 9562, version 4). It is also the unique_id in
@@ -191,14 +205,14 @@ func owner(spec *api.Spec) *collect.Owner {
 	return o
 }
 
-// collect has the output of the current launch copied into its files.
-func (s *Supervisor) collect(in *instance) {
+// collect has the output of a launch copied into the files of its instance.
+func (s *Supervisor) collect(in *instance, key string) {
 	beside := []string{in.files.Out, in.files.Err}
 	if in.files.Combined != "" {
 		beside = append(beside, in.files.Combined)
 	}
 	for n, path := range map[int]string{1: in.files.Out, 2: in.files.Err} {
-		name := wire.PipeName(in.rec.Key, n)
+		name := wire.PipeName(key, n)
 		fd, ok := s.opts.Keeper.Held(name)
 		if !ok {
 			continue // adopted without its pipes, or read to the end before

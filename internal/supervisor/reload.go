@@ -207,6 +207,10 @@ func (s *Supervisor) drained(in *instance) {
 func (s *Supervisor) unhide(in *instance) {
 	of := in.of
 	of.hidden = slices.DeleteFunc(of.hidden, func(h *instance) bool { return h == in })
+	if unread := s.unread(in.rec.Earlier, in.rec.Key); len(unread) > 0 && !of.left {
+		of.rec.Earlier = s.unread(of.rec.Earlier, unread...)
+		s.changed(of)
+	}
 	if in.rec.Role == store.Retired {
 		s.notify(of, of.rec.Key, "reload")
 		return

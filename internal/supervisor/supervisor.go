@@ -294,7 +294,7 @@ func (m spawned) handle(s *Supervisor) {
 	if in.of == nil {
 		s.writePidFile(in)
 	}
-	s.collect(in)
+	s.collect(in, in.rec.Key)
 	s.connect(in)
 	s.learn(in)
 	s.step(in, lifecycle.Spawned{Launch: m.launch})

@@ -262,7 +262,7 @@ func (m respawn) handle(s *Supervisor) {
 		return
 	}
 	if in.rec.Life.State == lifecycle.Stopping {
-		s.collect(in) // what it wrote before it ended, if it ever began
+		s.collect(in, in.rec.Key) // what it wrote before it ended, if it ever began
 		s.step(in, lifecycle.SpawnFailed{Launch: m.launch, Reason: "it was stopped before it started"})
 		return
 	}
