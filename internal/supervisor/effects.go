@@ -102,13 +102,19 @@ type tag struct {
 // opened first.
 func (s *Supervisor) spawn(in *instance, launch uint64) {
 	r, spec, files := in.rec, in.spec, in.files
-	answer := func(c wire.Child, err error) { s.mail.post(spawned{r.Serial, launch, c, err}) }
+	var fifos collect.Fifos
+	answer := func(c wire.Child, err error) { s.mail.post(spawned{r.Serial, launch, c, err, fifos}) }
 	s.withSecrets(&r, func(secrets map[string]string, err error) {
 		if err != nil {
 			answer(wire.Child{}, err)
 			return
 		}
 		s.spawns.do(s.aside, func(context.Context) {
+			var err error
+			if fifos, err = checkLogs(r.Spec, files); err != nil {
+				answer(wire.Child{}, err)
+				return
+			}
 			m, err := s.launch(&r, spec, files, secrets)
 			if err != nil {
 				answer(wire.Child{}, err)
@@ -119,14 +125,17 @@ func (s *Supervisor) spawn(in *instance, launch uint64) {
 	})
 }
 
-// launch makes sure that a process can write its output, and says how it is
-// started. spec is that of r, as the instance is told of it.
-func (s *Supervisor) launch(r *store.Record, spec *api.Spec, files app.Files, secrets map[string]string) (wire.Spawn, error) {
-	if !r.Spec.Log.Disabled {
-		if err := collect.Check([]string{files.Out, files.Err, orNull(files.Combined)}, owner(r.Spec)); err != nil {
-			return wire.Spawn{}, err
-		}
+// checkLogs makes sure that a process can write its output.
+func checkLogs(spec *api.Spec, files app.Files) (collect.Fifos, error) {
+	if spec.Log.Disabled {
+		return nil, nil
 	}
+	return collect.Check([]string{files.Out, files.Err, orNull(files.Combined)}, owner(spec))
+}
+
+// launch says how a process is started. spec is that of r, as the instance is
+// told of it.
+func (s *Supervisor) launch(r *store.Record, spec *api.Spec, files app.Files, secrets map[string]string) (wire.Spawn, error) {
 	bare := *r.Spec
 	bare.Env = nil
 	t, err := json.Marshal(tag{ID: r.ID, Index: r.Index, Spec: &bare})

@@ -223,6 +223,7 @@ type (
 		launch uint64
 		child  wire.Child
 		err    error
+		fifos  collect.Fifos // of its output
 	}
 	// asked tells that a launch was signalled, and which processes beside its
 	// first one were.
@@ -280,6 +281,7 @@ func exitOf(e wire.Exit) lifecycle.Exit {
 }
 
 func (m spawned) handle(s *Supervisor) {
+	defer m.fifos.Close()
 	in := s.serial[m.serial]
 	if in == nil || in.rec.Life.Live != m.launch {
 		return

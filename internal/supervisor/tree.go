@@ -193,7 +193,7 @@ func (s *Supervisor) findStray(in *instance, launch uint64) {
 		case errors.Is(err, errNoStray):
 			s.mail.post(found{respawn{serial, launch}})
 		default: // it is there, or nobody can tell: then it is not started blindly
-			s.mail.post(found{spawned{serial, launch, c, err}})
+			s.mail.post(found{spawned{serial, launch, c, err, nil}})
 		}
 	})
 }

@@ -17,7 +17,7 @@ func TestCheckMakesWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	deep := filepath.Join(dir, "a", "b", "new.log")
-	if err := Check([]string{old, os.DevNull, deep}, nil); err != nil {
+	if _, err := Check([]string{old, os.DevNull, deep}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(old); string(b) != "text" {
@@ -47,7 +47,7 @@ func TestCheckRefusesWhatCannotBeWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			good := filepath.Join(t.TempDir(), "good.log")
-			err := Check([]string{good, path}, nil)
+			_, err := Check([]string{good, path}, nil)
 			if err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("got %v, want an error that names %s", err, path)
 			}
@@ -68,7 +68,7 @@ func TestCheckLeavesNoDescriptor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.log")
 	before := lowest()
 	for range 64 {
-		if err := Check([]string{path}, nil); err != nil {
+		if _, err := Check([]string{path}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,7 +87,7 @@ func TestCheckGivesNewFilesToTheirOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	const nobody = 65534
-	if err := Check([]string{old, fresh}, &Owner{UID: nobody, GID: -1}); err != nil {
+	if _, err := Check([]string{old, fresh}, &Owner{UID: nobody, GID: -1}); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]uint32{old: 0, fresh: nobody} {

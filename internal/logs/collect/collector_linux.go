@@ -47,7 +47,9 @@ func New(log *slog.Logger, shelf Shelf, closed func(key string)) *Collector {
 }
 
 // Add takes a stream in and opens its files, which are created where they are
-// missing, with their directories. It does not wait for Run.
+// missing, with their directories. A stream whose file cannot be opened for now,
+// on a full disk, waits for that like one whose file cannot be written. It does
+// not wait for Run.
 func (c *Collector) Add(s Stream) error {
 	if err := checkPipe(s.FD); err != nil {
 		return fmt.Errorf("collect %s: %w", s.Key, err)
@@ -61,6 +63,9 @@ func (c *Collector) Add(s Stream) error {
 			continue
 		}
 		f, err := openFile(path, s.Owner)
+		if passes(err) {
+			f, err = &file{path: path, owner: s.Owner, fd: -1}, nil
+		}
 		if err != nil {
 			closeAll(files)
 			c.release(s.Key)

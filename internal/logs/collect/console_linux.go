@@ -22,8 +22,8 @@ type screen struct {
 	buffer []byte
 }
 
-// errBusy says that the screen has no room.
-var errBusy = errors.New("who reads the console is slow")
+// errBusy says that the screen, or a fifo in place of a file, has no room.
+var errBusy = errors.New("who reads it is slow")
 
 // Console has every stream with a Shape.Type copied into a fifo too, as package
 // console has it. It is called before Run. gone is called once when the fifo has
@@ -57,7 +57,12 @@ func (l *loop) show(s *stream) {
 // send writes what was not written yet of a text.
 func (l *loop) send(s *stream, o *out, text []byte) (int, error) {
 	if o.source == nil {
-		return o.write(text[o.ahead:])
+		n, err := o.write(text[o.ahead:])
+		if errors.Is(err, unix.EAGAIN) { // a fifo, or a terminal
+			s.slow, s.read = true, n > 0
+			err = errBusy
+		}
+		return n, err
 	}
 	sc := l.c.screen
 	done, err := o.source.Send(text, o.ahead, s.rest.seq, sc.buffer, func(frame []byte) error {

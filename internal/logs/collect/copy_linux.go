@@ -194,6 +194,12 @@ func (l *loop) write(s *stream, text []byte) error {
 	var ends [mostFiles]end
 	known := ends[:0]
 	for _, o := range s.outs {
+		if err := l.openLate(o.file); err != nil {
+			l.note(o.file, err)
+			return err
+		}
+	}
+	for _, o := range s.outs {
 		var st unix.Stat_t
 		if o.plain && unix.Fstat(o.fd, &st) == nil {
 			o.size = st.Size
@@ -230,6 +236,19 @@ func (l *loop) write(s *stream, text []byte) error {
 		}
 	}
 	return nil
+}
+
+// openLate opens a file that could not be opened before.
+func (l *loop) openLate(f *file) error {
+	if f.fd >= 0 {
+		return nil
+	}
+	err := f.reopen()
+	if err == nil {
+		f.times = nil // what else is known of it is not
+		l.govern(f, nil, nil)
+	}
+	return err
 }
 
 // cutOff takes half a write away from the files again. What somebody else has

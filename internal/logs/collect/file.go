@@ -19,7 +19,7 @@ import (
 type file struct {
 	path    string
 	owner   *Owner
-	fd      int
+	fd      int  // -1: it could not be opened yet
 	users   int  // streams that go here
 	failing bool // the last write did not succeed
 	plain   bool // what was written can be cut off again
@@ -87,6 +87,12 @@ func closeAll(files []*file) {
 	for _, f := range files {
 		f.close()
 	}
+}
+
+// passes tells whether a log that cannot be opened may be later, with nothing
+// changed: there is no room for it, or nobody reads the fifo that it is.
+func passes(err error) bool {
+	return errs.KindOf(err) == errs.Full || errors.Is(err, unix.ENXIO)
 }
 
 // openLog opens path. O_NONBLOCK means nothing to a plain file; a fifo without

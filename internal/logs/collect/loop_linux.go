@@ -44,6 +44,8 @@ type stream struct {
 	// the pipe fills up and the app waits.
 	pause time.Duration // until the next try; 0: the stream is not stalled
 	retry time.Time
+	slow  bool      // it waits for who reads a fifo, and not for a file to work
+	read  bool      // who has read something of it since the last try
 	owed  time.Time // when it is said how many lines were dropped; zero: none were
 	// shaped is when what is to be written got its shape: a file that fails gets
 	// the same in the end, whatever was written of it. Zero: nothing is.
@@ -66,6 +68,7 @@ const (
 	share      = 4 * blockSize
 	firstPause = 200 * time.Millisecond // before a failed file is tried again
 	longPause  = 5 * time.Second        // the most between two tries
+	slowPause  = time.Millisecond       // before a fifo is tried again; the most is firstPause
 )
 
 func (l *loop) obey() {
@@ -103,6 +106,9 @@ func (l *loop) add(s Stream, files []*file) {
 		l.govern(o.file, s.Rotation, s.Beside)
 	}
 	l.show(st)
+	// First what cannot be cut off again: while it has no room, nothing is
+	// written to the others.
+	slices.SortStableFunc(st.outs, byPlain)
 	st.framed = st.framed || st.shaper != nil
 	l.byKey[s.Key] = st
 	if l.pipes == nil {
@@ -128,6 +134,16 @@ func (l *loop) add(s Stream, files []*file) {
 	case st.rest != nil && len(st.rest.parked()) > 0:
 		l.stall(st)
 	}
+}
+
+func byPlain(a, b out) int {
+	switch {
+	case a.plain == b.plain:
+		return 0
+	case a.plain:
+		return 1
+	}
+	return -1
 }
 
 func (l *loop) remove(key string) {
@@ -264,7 +280,15 @@ func (l *loop) stall(s *stream) {
 	}
 	// Behind those that wait already, for the room that comes may be for one.
 	l.stalled = append(slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s }), s)
-	s.pause = min(max(2*s.pause, firstPause), longPause)
+	least, most := firstPause, longPause
+	if s.slow {
+		least, most = slowPause, firstPause
+		if s.read {
+			s.pause = 0
+		}
+		s.slow, s.read = false, false
+	}
+	s.pause = min(max(2*s.pause, least), most)
 	s.retry = time.Now().Add(s.pause)
 }
 
@@ -322,7 +346,8 @@ func (l *loop) truncate(paths []string) error {
 		if path == os.DevNull {
 			continue
 		}
-		if err := unix.Truncate(path, 0); err != nil && err != unix.ENOENT {
+		// EINVAL: what is no plain file has nothing in it.
+		if err := unix.Truncate(path, 0); err != nil && err != unix.ENOENT && err != unix.EINVAL {
 			problems = append(problems, refuse("empty log", path, err))
 		}
 	}
