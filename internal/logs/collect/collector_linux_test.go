@@ -417,11 +417,11 @@ func TestAddRefuses(t *testing.T) {
 		want   errs.Kind
 		names  string
 	}{
-		"a directory":            {Stream{Key: "x", FD: fd2, Paths: []string{good, dir}}, errs.Invalid, dir},
-		"a path below a file":    {Stream{Key: "x", FD: fd2, Paths: []string{filepath.Join(dir, "file", "log")}}, errs.Invalid, "file/log"},
-		"a key twice":            {Stream{Key: "taken", FD: fd2}, errs.Exists, "taken"},
-		"a pipe twice":           {Stream{Key: "x", FD: fd}, errs.Exists, "taken"},
-		"what is no pipe":        {Stream{Key: "x", FD: -1}, errs.Internal, "x"},
+		"a directory":         {Stream{Key: "x", FD: fd2, Paths: []string{good, dir}}, errs.Invalid, dir},
+		"a path below a file": {Stream{Key: "x", FD: fd2, Paths: []string{filepath.Join(dir, "file", "log")}}, errs.Invalid, "file/log"},
+		"a key twice":         {Stream{Key: "taken", FD: fd2}, errs.Exists, "taken"},
+		"a pipe twice":        {Stream{Key: "x", FD: fd}, errs.Exists, "taken"},
+		"what is no pipe":     {Stream{Key: "x", FD: -1}, errs.Internal, "x"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -139,6 +139,9 @@ func (l *loop) shape(s *stream, data []byte, mid bool) (text []byte, endsMid boo
 	if s.shaper == nil {
 		return data, len(data) > 0 && data[len(data)-1] != '\n'
 	}
+	if cap(l.text) > mostScratch && len(l.text) <= mostScratch {
+		l.text = nil // as above, but not while each block needs it
+	}
 	l.text, endsMid = s.shaper.append(l.text[:0], data, s.shapedAt(), mid)
 	return l.text, endsMid
 }

@@ -27,12 +27,15 @@ type rest struct {
 	seq  uint64
 	// dropped is how many lines were, of which is still to be told.
 	dropped int64
+	grown   bool // a half may have used more than keptHalf
 }
 
 const (
 	// maxRest is how long a line may be that is written in one piece. The memory
-	// is there only as far as it was used.
+	// is there only as far as it was used, and what is beyond keptHalf is given
+	// back when such a line is over: it would count for the daemon.
 	maxRest    = 1 << 20
+	keptHalf   = 128 << 10
 	halfSize   = 16 + maxRest
 	restHalf   = 4096
 	restParked = restHalf + 2*(halfSize+4080) // each half begins a page
@@ -48,7 +51,8 @@ func restName(key string) string { return key + ".rest" }
 // openRest takes the rest of a stream from the shelf, or makes it.
 func openRest(shelf Shelf, key string) (*rest, error) {
 	name := restName(key)
-	if _, ok := shelf.Held(name); !ok {
+	_, there := shelf.Held(name)
+	if !there {
 		fd, err := sharedMemory("tend-rest", restSize)
 		if err != nil {
 			return nil, err
@@ -64,7 +68,7 @@ func openRest(shelf Shelf, key string) (*rest, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
-	r := &rest{name: name, mem: mem}
+	r := &rest{name: name, mem: mem, grown: there}
 	r.load()
 	return r, nil
 }
@@ -91,6 +95,7 @@ func (r *rest) load() {
 func (r *rest) prepare(tail []byte, mid bool, seq uint64, dropped int64) int {
 	n := 1 - r.valid()
 	h := r.half(n)
+	r.grown = r.grown || 16+len(tail) > keptHalf
 	w := uint64(copy(h[16:], tail)) //nolint:gosec // a length
 	if mid {
 		w |= beginsMid
@@ -105,6 +110,17 @@ func (r *rest) prepare(tail []byte, mid bool, seq uint64, dropped int64) int {
 func (r *rest) choose(n int) {
 	atomic.StoreUint64(word(r.mem, 0), uint64(n)) //nolint:gosec // 0 or 1
 	r.load()
+	if r.grown && 16+len(r.tail) <= keptHalf {
+		r.shrink()
+	}
+}
+
+// shrink gives back the memory of halves that nothing valid stands in.
+func (r *rest) shrink() {
+	for n := range 2 {
+		_ = unix.Madvise(r.half(n)[keptHalf:maxRest], unix.MADV_REMOVE) // it is only memory
+	}
+	r.grown = false
 }
 
 func (r *rest) parked() []byte {
