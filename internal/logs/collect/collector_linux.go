@@ -256,6 +256,7 @@ func (c *Collector) Run(ctx context.Context) error {
 		}
 		l.tryStalled(time.Now())
 		l.tellDropped(time.Now())
+		l.turnDue(time.Now())
 		if len(ready) > 0 && l.moved < len(ready)*blockSize/2 {
 			l.pipes.rest()
 		}

@@ -22,6 +22,7 @@ type loop struct {
 	// stalled are the streams that wait for a file to work again.
 	stalled []*stream
 	owing   []*stream // that dropped lines
+	turnAt  time.Time // when the first file is due whatever its size; zero: never
 	moved   int       // bytes in this round
 	wide    int       // streams whose pipes were widened
 	// left is the key of the stream whose block a daemon before us had in hand:
@@ -314,9 +315,10 @@ func (l *loop) tryStalled(at time.Time) {
 func (l *loop) tryAll() { l.tryStalled(time.Now().Add(longPause)) }
 
 // nextTry is when something is to be done though nothing was written: the first
-// of the stalled streams gets its try, or lines that were dropped are told of.
-// Zero: there is nothing.
+// of the stalled streams gets its try, lines that were dropped are told of, or a
+// file is put aside. Zero: there is nothing.
 func (l *loop) nextTry() (first time.Time) {
+	first = l.turnAt
 	sooner := func(t time.Time) {
 		if first.IsZero() || t.Before(first) {
 			first = t

@@ -26,6 +26,45 @@ func (l *loop) rotateDue(s *stream, now time.Time) {
 	}
 }
 
+// turnDue puts files aside whose time has come, though nothing is written to
+// them now.
+func (l *loop) turnDue(now time.Time) {
+	if l.left != "" || l.turnAt.IsZero() || l.turnAt.After(now) {
+		return
+	}
+	l.turnAt = time.Time{}
+	for _, f := range l.files {
+		if !f.until.IsZero() && !f.until.After(now) {
+			l.turnQuiet(f, now)
+		}
+		if f.until.After(now) {
+			l.expect(f.until)
+		}
+	}
+}
+
+// turnQuiet is turn between two writes. One that lacks the end of a line waits
+// for that.
+func (l *loop) turnQuiet(f *file, now time.Time) {
+	var st unix.Stat_t
+	if !f.plain || unix.Fstat(f.fd, &st) != nil {
+		return
+	}
+	switch f.size = st.Size; {
+	case f.size == 0:
+		f.until = f.care.Rule.Next(now)
+	case !f.mid:
+		l.turn(f, now)
+	}
+}
+
+// expect remembers the first time at which a file is due whatever its size.
+func (l *loop) expect(at time.Time) {
+	if !at.IsZero() && (l.turnAt.IsZero() || at.Before(l.turnAt)) {
+		l.turnAt = at
+	}
+}
+
 // due tells whether a file is to be put aside.
 func (f *file) due(now time.Time) bool { return f.care.Rule.Due(f.size, f.until, now) }
 
@@ -33,6 +72,7 @@ func (f *file) due(now time.Time) bool { return f.care.Rule.Due(f.size, f.until,
 // file goes on as it is, until it is due again.
 func (l *loop) turn(f *file, now time.Time) {
 	f.until = f.care.Rule.Next(now)
+	l.expect(f.until)
 	if !f.named() {
 		return // a link, or moved away by somebody: not ours to put aside
 	}
@@ -79,6 +119,7 @@ func (l *loop) govern(f *file, said *api.Rotation, beside []string) {
 		r.Off = true
 	}
 	f.care.Rule, f.until = r, r.Next(begun(f.fd))
+	l.expect(f.until)
 	for _, path := range beside {
 		if path != f.path && !slices.Contains(f.care.Beside, path) {
 			f.care.Beside = append(slices.Clone(f.care.Beside), path) // the caretaker reads the other

@@ -1,13 +1,16 @@
 package collect
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"tend/api"
+	"tend/internal/logs/logstest"
 	"tend/internal/testkit"
 )
 
@@ -29,5 +32,45 @@ func TestALogThatCannotBePutAsideGoesOn(t *testing.T) {
 	testkit.WaitFor(t, 20*time.Second, "it to be told, once", func() bool { return strings.Count(strings.Join(c.log.Messages(), "\n"), "rotate log") == 1 })
 	if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) > 2 { // and the directory of times
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// A log is put aside at its time also where nothing is written then, and what
+// comes later is not in it.
+func TestAQuietLogIsPutAsideInTime(t *testing.T) {
+	c := run(t)
+	path := filepath.Join(t.TempDir(), "log")
+	r, w := pipe(t)
+	add(t, c, Stream{Key: "x", FD: r, Paths: []string{path}, Rotation: &api.Rotation{Interval: "* * * * * *", Retain: -1}})
+	var want []string
+	for _, line := range []string{"one\n", "two\n"} {
+		if _, err := w.WriteString(line); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, line)
+		testkit.WaitFor(t, 20*time.Second, "it to be put aside", func() bool { return slices.Equal(logstest.Aside(t, path), want) })
+		awaitContent(t, path, "")
+	}
+}
+
+// Nothing is put aside of a log that has been empty for a while, nor the first
+// line that it gets.
+func TestAnEmptyLogIsNotDue(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f, err := openFile(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	l := &loop{c: New(slog.New(slog.DiscardHandler), testkit.NewShelf(t), func(string) {}), files: map[string]*file{path: f}}
+	l.govern(f, &api.Rotation{Interval: "0 0 * * *", Retain: -1}, nil)
+	first := f.until
+	now := first.Add(36 * time.Hour)
+	l.turnDue(now)
+	if want := f.care.Rule.Next(now); !f.until.Equal(want) || !l.turnAt.Equal(want) {
+		t.Errorf("it is due at %v and looked at at %v, want %v", f.until, l.turnAt, want)
+	}
+	if names := logstest.Names(t, filepath.Dir(path)); len(names) != 1 {
+		t.Errorf("there are %v", names)
 	}
 }
