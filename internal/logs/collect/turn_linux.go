@@ -73,7 +73,8 @@ func (f *file) due(now time.Time) bool { return f.care.Rule.Due(f.size, f.until,
 func (l *loop) turn(f *file, now time.Time) {
 	f.until = f.care.Rule.Next(now)
 	l.expect(f.until)
-	if !f.named() {
+	was, ok := f.named()
+	if !ok {
 		return // a link, or moved away by somebody: not ours to put aside
 	}
 	aside := f.care.Rule.Name(f.path, now, logs.Exists)
@@ -90,15 +91,34 @@ func (l *loop) turn(f *file, now time.Time) {
 		f.turning = true
 		return
 	}
+	f.alike(&was)
 	f.turning, f.size = false, 0
 	f.times.Rename(aside)
+	for _, o := range l.files {
+		if o.is(&was) { // by another path, and nobody is to write to it any more
+			_ = o.reopen() // of the same directory, in which that has just worked
+		}
+	}
 	l.c.caretaker.Tidy(f.path, f.care)
 }
 
-// named tells whether the path is the file itself.
-func (f *file) named() bool {
-	var here, open unix.Stat_t
-	return unix.Lstat(f.path, &here) == nil && unix.Fstat(f.fd, &open) == nil && here.Dev == open.Dev && here.Ino == open.Ino
+// named tells whether the path is the file itself, and what that is.
+func (f *file) named() (st unix.Stat_t, ok bool) {
+	ok = unix.Lstat(f.path, &st) == nil && f.is(&st)
+	return st, ok
+}
+
+// is tells whether a file is the one that was looked at.
+func (f *file) is(st *unix.Stat_t) bool {
+	var open unix.Stat_t
+	return unix.Fstat(f.fd, &open) == nil && open.Dev == st.Dev && open.Ino == st.Ino
+}
+
+// alike gives a file that was begun anew to whom the one before belonged, and
+// opens it to the same people.
+func (f *file) alike(was *unix.Stat_t) {
+	_ = unix.Fchown(f.fd, int(was.Uid), int(was.Gid)) // as far as we may
+	_ = unix.Fchmod(f.fd, was.Mode&0o777)             // after that, which may take bits away
 }
 
 // govern says how a file is rotated: as its stream says, or as the home.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,4 +74,61 @@ func TestAnEmptyLogIsNotDue(t *testing.T) {
 	if names := logstest.Names(t, filepath.Dir(path)); len(names) != 1 {
 		t.Errorf("there are %v", names)
 	}
+}
+
+// Who may read a log may do so when it was put aside too.
+func TestTheNextLogIsLikeTheOneBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	logstest.Put(t, path, "")
+	const mode, nobody = 0o664, 65534
+	root := os.Geteuid() == 0
+	if root {
+		if err := os.Chown(path, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	c := run(t)
+	r, w := pipe(t)
+	add(t, c, Stream{Key: "x", FD: r, Paths: []string{path}, Rotation: &api.Rotation{MaxSize: 2, Retain: -1}})
+	if _, err := w.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.WaitFor(t, 20*time.Second, "it to be put aside", func() bool { return len(logstest.Aside(t, path)) == 1 })
+	c.stop() // whatever it does to the new one is done
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); info.Mode() != mode || root && (st.Uid != nobody || st.Gid != nobody) {
+		t.Errorf("%v, it belongs to %d:%d", info.Mode(), st.Uid, st.Gid)
+	}
+}
+
+// One file may have two paths, through a link to its directory. What is put
+// aside by one of them is not written to by the other.
+func TestALogWithTwoPathsIsPutAsideForBoth(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "real"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	path, other := filepath.Join(dir, "real", "log"), filepath.Join(dir, "link", "log")
+	c := run(t)
+	r, w := pipe(t)
+	r2, w2 := pipe(t)
+	add(t, c, Stream{Key: "x", FD: r, Paths: []string{path}, Rotation: &api.Rotation{MaxSize: 2, Retain: -1}})
+	add(t, c, Stream{Key: "y", FD: r2, Paths: []string{other}, Rotation: &api.Rotation{Off: true}})
+	if _, err := w.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.WaitFor(t, 20*time.Second, "it to be put aside", func() bool { return len(logstest.Aside(t, path)) == 1 })
+	if _, err := w2.WriteString("two\n"); err != nil {
+		t.Fatal(err)
+	}
+	awaitContent(t, path, "two\n")
 }
