@@ -44,7 +44,6 @@ var _ keeper = (*remote.Keeper)(nil)
 // collector is what the supervisor needs of the logs.
 type collector interface {
 	Add(s collect.Stream) error
-	Remove(key string)
 }
 
 // Options are what a supervisor works with.

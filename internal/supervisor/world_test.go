@@ -631,8 +631,6 @@ func (c *fakeCollector) Add(s collect.Stream) error {
 	return nil
 }
 
-func (c *fakeCollector) Remove(string) {}
-
 func (c *fakeCollector) added() map[string]collect.Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()

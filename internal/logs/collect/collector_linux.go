@@ -38,10 +38,10 @@ type Collector struct {
 
 // New makes a Collector that copies when it runs. What it has in hand is on the
 // shelf: the next one goes on with it. It calls closed with the key of each
-// stream once: when its last writer has gone and all was copied, or after
-// Remove. That happens on the collector's goroutine, so closed must neither
-// block nor wait for the collector. Streams that are there when Run ends are
-// not closed: they wait for the next reader.
+// stream once, when its last writer has gone and all was copied. That happens on
+// the collector's goroutine, so closed must neither block nor wait for the
+// collector. Streams that are there when Run ends are not closed: they wait for
+// the next reader.
 func New(log *slog.Logger, shelf Shelf, closed func(key string)) *Collector {
 	return &Collector{log: log, shelf: shelf, closed: closed, caretaker: tidy.New(log), ended: make(chan struct{}), keys: map[string]int{}, fds: map[int]string{}}
 }
@@ -78,13 +78,6 @@ func (c *Collector) Add(s Stream) error {
 		return errEnded(s.Key)
 	}
 	return nil
-}
-
-// Remove copies what is in the pipe of a stream now and lets go of it. It does
-// not wait for that: closed tells. A key that is not there is no error, for
-// the stream may just have ended.
-func (c *Collector) Remove(key string) {
-	c.do(func(l *loop) { l.remove(key) })
 }
 
 // Defaults says how files are rotated whose streams have no Rotation, from the
@@ -249,7 +242,7 @@ func (c *Collector) Run(ctx context.Context) error {
 			if l.isScreen(fd) {
 				l.screenReady()
 			}
-			// A stream that was removed meanwhile is not there.
+			// A stream that ended meanwhile is not there.
 			if s := l.streams[fd]; s != nil && !s.stalled() {
 				l.serve(s)
 			}

@@ -266,47 +266,6 @@ func TestOutputForNobodyIsTakenAway(t *testing.T) {
 	}
 }
 
-func TestRemoveTakesWhatIsThere(t *testing.T) {
-	c := run(t)
-	path := filepath.Join(t.TempDir(), "log")
-	fd, w := pipe(t)
-	// A large pipe of small pieces holds more than one look into it shows.
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 1<<20); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETFL, unix.O_DIRECT); err != nil {
-		t.Fatal(err)
-	}
-	var want strings.Builder
-	for i := range 200 {
-		piece := fmt.Sprintf("piece %d\n", i)
-		want.WriteString(piece)
-		if _, err := w.WriteString(piece); err != nil {
-			t.Fatal(err)
-		}
-	}
-	add(t, c, Stream{Key: "x", FD: fd, Paths: []string{path}})
-	c.Remove("x")
-	c.Remove("x")
-	c.Remove("never there")
-	if key := <-c.closed; key != "x" {
-		t.Errorf("closed %s, want x", key)
-	}
-	if got, _ := os.ReadFile(path); string(got) != want.String() {
-		t.Errorf("the file has %d bytes, want %d", len(got), want.Len())
-	}
-	if _, err := w.WriteString("later"); err != nil {
-		t.Fatal(err)
-	}
-	c.stop()
-	if n := len(c.closed); n != 0 {
-		t.Errorf("%d more were closed", n)
-	}
-	if n, _ := unix.IoctlGetInt(fd, unix.TIOCINQ); n != len("later") {
-		t.Errorf("%d bytes in the pipe after Remove, want %d", n, len("later"))
-	}
-}
-
 func TestTheNextCollectorGoesOn(t *testing.T) {
 	size := 32 << 20
 	if testing.Short() {
@@ -444,7 +403,6 @@ func TestAddRefuses(t *testing.T) {
 			t.Errorf("%s after the end: %v, want unavailable", what, err)
 		}
 	}
-	c.Remove("x")
 }
 
 func TestANewFileBelongsToItsOwner(t *testing.T) {
@@ -603,18 +561,6 @@ func TestTriesOfAFullFileGetRare(t *testing.T) {
 	// The timer may have added tries of its own, never taken one away.
 	if len(got) != 7 || !slices.IsSorted(got) || got[0] < firstPause || got[6] != longPause {
 		t.Errorf("pauses %v, want seven that grow from %v to %v", got, firstPause, longPause)
-	}
-}
-
-func TestRemoveTellsWhatIsLost(t *testing.T) {
-	c := run(t)
-	fd, w := pipe(t)
-	add(t, c, Stream{Key: "x", FD: fd, Paths: []string{"/dev/full"}})
-	fmt.Fprintln(w, "lost")
-	c.Remove("x")
-	<-c.closed
-	if got := c.log.Messages(); len(got) == 0 || got[len(got)-1] != "output is lost, its file does not work" {
-		t.Errorf("logged %q, want the loss last", got)
 	}
 }
 

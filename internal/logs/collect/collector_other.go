@@ -24,9 +24,6 @@ func New(*slog.Logger, Shelf, func(key string)) *Collector { return &Collector{}
 // Add is not supported.
 func (*Collector) Add(Stream) error { return unsupported() }
 
-// Remove does nothing.
-func (*Collector) Remove(string) {}
-
 // Defaults does nothing.
 func (*Collector) Defaults(api.Rotation) {}
 

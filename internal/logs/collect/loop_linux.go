@@ -147,32 +147,6 @@ func byPlain(a, b out) int {
 	return -1
 }
 
-func (l *loop) remove(key string) {
-	s := l.byKey[key]
-	if s == nil || l.pipes == nil {
-		return
-	}
-	// What comes later is not waited for: a busy app would never end.
-	for left := l.pipes.held(s.FD); left > 0 && l.left == ""; {
-		n, ok := l.step(s)
-		if !ok || n == 0 {
-			break
-		}
-		left -= n
-	}
-	if l.byKey[key] != s {
-		return // that was its end
-	}
-	n := l.pipes.held(s.FD)
-	if s.rest != nil {
-		n += len(s.rest.parked())
-	}
-	if s.stalled() && n > 0 {
-		l.c.log.Error("output is lost, its file does not work", "stream", key, "bytes", n)
-	}
-	l.drop(s)
-}
-
 // drop lets go of a stream, and of what is kept of it.
 func (l *loop) drop(s *stream) {
 	if err := l.last(s); err != nil {
