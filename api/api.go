@@ -230,8 +230,8 @@ type Rotation struct {
 	MaxSize  int64  `json:"max_size_bytes,omitempty"`
 	Interval string `json:"interval,omitempty"` // a cron pattern, in the daemon's time zone
 	// Retain is how many rotated files are kept of each log (-1: all), MaxAge for
-	// how long after their last line, TotalCap how much all of those of one
-	// instance may hold.
+	// how long after their last line, TotalCap how much those of all logs of an
+	// app may hold.
 	Retain   int   `json:"retain,omitempty"`
 	MaxAge   int64 `json:"max_age_ms,omitempty"`
 	TotalCap int64 `json:"total_cap_bytes,omitempty"`

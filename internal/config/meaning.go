@@ -124,6 +124,6 @@ func meanings() map[string]meaning {
 		"log_rotate_interval":    {rotation, "put log files aside at the times of this pattern of cron"},
 		"log_compress":           {rotation, "compress them: gzip, zstd or none"},
 		"log_rotate_date_format": {rotation, "the date in their names, in tokens of day.js"},
-		"log_total_cap":          {rotation, "how much all of those of one instance may hold"},
+		"log_total_cap":          {rotation, "how much all of those of one app may hold"},
 	}
 }

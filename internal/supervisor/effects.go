@@ -216,10 +216,6 @@ func owner(spec *api.Spec) *collect.Owner {
 
 // collect has the output of a launch copied into the files of its instance.
 func (s *Supervisor) collect(in *instance, key string) {
-	beside := []string{in.files.Out, in.files.Err}
-	if in.files.Combined != "" {
-		beside = append(beside, in.files.Combined)
-	}
 	for n, path := range map[int]string{1: in.files.Out, 2: in.files.Err} {
 		name := wire.PipeName(key, n)
 		fd, ok := s.opts.Keeper.Held(name)
@@ -228,7 +224,7 @@ func (s *Supervisor) collect(in *instance, key string) {
 		}
 		stream := collect.Stream{
 			Key: name, FD: fd, Owner: owner(in.rec.Spec), Shape: shape(&in.rec, n), Shared: s.sharesLogs(in),
-			Rotation: in.rec.Spec.Log.Rotation, Beside: beside,
+			Rotation: in.rec.Spec.Log.Rotation,
 		}
 		if !in.rec.Spec.Log.Disabled {
 			stream.Paths = append(stream.Paths, path)

@@ -115,10 +115,9 @@ func TestOutputGoesToTheFilesOfTheApp(t *testing.T) {
 		out, both := filepath.Join(dir, "out.log"), filepath.Join(dir, "both.log")
 		w.start(spec("a", func(s *api.Spec) { s.Log.Out, s.Log.Combined, s.Log.Merge = out, both, true }))
 		key, errFile := w.row(0).Key, filepath.Join(w.home.Logs(), "a-error.log")
-		all := []string{out, errFile, both}
 		if diff := cmp.Diff(map[string]collect.Stream{
-			key + "/1": {Key: key + "/1", FD: 10*w.row(0).PID + 1, Paths: []string{out, both}, Shape: collect.Shape{Type: "out", App: "a"}, Shared: true, Beside: all},
-			key + "/2": {Key: key + "/2", FD: 10*w.row(0).PID + 2, Paths: []string{errFile, both}, Shape: collect.Shape{Type: "err", App: "a"}, Shared: true, Beside: all},
+			key + "/1": {Key: key + "/1", FD: 10*w.row(0).PID + 1, Paths: []string{out, both}, Shape: collect.Shape{Type: "out", App: "a"}, Shared: true},
+			key + "/2": {Key: key + "/2", FD: 10*w.row(0).PID + 2, Paths: []string{errFile, both}, Shape: collect.Shape{Type: "err", App: "a"}, Shared: true},
 		}, w.c.added()); diff != "" {
 			t.Errorf("collected (-want +got):\n%s", diff)
 		}

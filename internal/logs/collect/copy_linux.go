@@ -249,7 +249,7 @@ func (l *loop) openLate(f *file) error {
 	err := f.reopen()
 	if err == nil {
 		f.times = nil // what else is known of it is not
-		l.govern(f, nil, nil)
+		l.govern(f, nil, "")
 	}
 	return err
 }

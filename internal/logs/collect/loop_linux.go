@@ -104,7 +104,7 @@ func (l *loop) add(s Stream, files []*file) {
 		st.outs = append(st.outs, out{file: f})
 	}
 	for _, o := range st.outs {
-		l.govern(o.file, s.Rotation, s.Beside)
+		l.govern(o.file, s.Rotation, s.Shape.App)
 	}
 	l.show(st)
 	// First what cannot be cut off again: while it has no room, nothing is

@@ -18,11 +18,9 @@ type Stream struct {
 	// Shared: other streams write to the same files, so that only whole lines
 	// go there.
 	Shared bool
-	// Rotation of the files; nil: that of the home.
+	// Rotation of the files; nil: that of the home. Its TotalCap is for all files
+	// of streams with the same Shape.App.
 	Rotation *api.Rotation
-	// Beside are the other files of the same instance: what was put aside of
-	// them counts for Rotation.TotalCap as well.
-	Beside []string
 }
 
 // Owner is a user and a group.

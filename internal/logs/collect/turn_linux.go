@@ -1,8 +1,8 @@
 package collect
 
 import (
+	"cmp"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -122,7 +122,7 @@ func (f *file) alike(was *unix.Stat_t) {
 }
 
 // govern says how a file is rotated: as its stream says, or as the home.
-func (l *loop) govern(f *file, said *api.Rotation, beside []string) {
+func (l *loop) govern(f *file, said *api.Rotation, app string) {
 	if f.times == nil {
 		f.times, f.mid = logs.NewTimes(f.path, l.c.log), f.plain && endsMid(f.path)
 	}
@@ -140,11 +140,7 @@ func (l *loop) govern(f *file, said *api.Rotation, beside []string) {
 	}
 	f.care.Rule, f.until = r, r.Next(begun(f.fd))
 	l.expect(f.until)
-	for _, path := range beside {
-		if path != f.path && !slices.Contains(f.care.Beside, path) {
-			f.care.Beside = append(slices.Clone(f.care.Beside), path) // the caretaker reads the other
-		}
-	}
+	f.care.App = cmp.Or(app, f.care.App)
 	if f.plain {
 		l.c.caretaker.Tidy(f.path, f.care)
 	}
@@ -153,7 +149,7 @@ func (l *loop) govern(f *file, said *api.Rotation, beside []string) {
 // turnAll goes by other rules for all files whose streams say nothing.
 func (l *loop) turnAll() {
 	for _, f := range l.files {
-		l.govern(f, nil, nil)
+		l.govern(f, nil, "")
 	}
 }
 

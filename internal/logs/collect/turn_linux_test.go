@@ -64,7 +64,7 @@ func TestAnEmptyLogIsNotDue(t *testing.T) {
 	}
 	defer f.close()
 	l := &loop{c: New(slog.New(slog.DiscardHandler), testkit.NewShelf(t), func(string) {}), files: map[string]*file{path: f}}
-	l.govern(f, &api.Rotation{Interval: "0 0 * * *", Retain: -1}, nil)
+	l.govern(f, &api.Rotation{Interval: "0 0 * * *", Retain: -1}, "")
 	first := f.until
 	now := first.Add(36 * time.Hour)
 	l.turnDue(now)

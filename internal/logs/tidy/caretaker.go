@@ -32,8 +32,9 @@ type Caretaker struct {
 // Care is what is done for a log.
 type Care struct {
 	Rule rotation.Rule
-	// Beside are the other logs whose rotated files count for TotalCap as well.
-	Beside []string
+	// App: what was put aside of all logs of the same app counts for TotalCap;
+	// "" is no app.
+	App string
 }
 
 // ageEvery is how often the age of what was put aside is looked at, of logs
@@ -173,9 +174,7 @@ func (t *Caretaker) enforceCap(path string, c Care) error {
 		return nil
 	}
 	var all []rotation.Part
-	counted := append([]string{path}, c.Beside...)
-	slices.Sort(counted)
-	for _, log := range slices.Compact(counted) {
+	for _, log := range t.logsOf(path, c.App) {
 		parts, err := logs.Rotated(log)
 		if err != nil {
 			return err
@@ -190,6 +189,20 @@ func (t *Caretaker) enforceCap(path string, c Care) error {
 	only := rotation.Rule{}
 	only.TotalCap = c.Rule.TotalCap // the other logs have other rules beside it
 	return t.remove(only.Expired(all, time.Now()))
+}
+
+// logsOf are all logs of the app that the one at a path is of, itself among
+// them.
+func (t *Caretaker) logsOf(path, app string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := []string{path}
+	for other, c := range t.care {
+		if other != path && app != "" && c.App == app {
+			list = append(list, other)
+		}
+	}
+	return list
 }
 
 // remove removes parts, and their times with the last of them, but for those

@@ -502,18 +502,31 @@ func TestAReaderFindsEachPartAtAnyMoment(t *testing.T) {
 	wg.Wait()
 }
 
-func TestTheCapOfAnInstance(t *testing.T) {
+func TestTheCapOfAnApp(t *testing.T) {
 	dir := t.TempDir()
-	out, err := filepath.Join(dir, "out.log"), filepath.Join(dir, "error.log")
+	out, err, other := filepath.Join(dir, "out.log"), filepath.Join(dir, "error.log"), filepath.Join(dir, "other.log")
 	leaveAside(t, out, 3, 1000)
 	leaveAside(t, err, 3, 1000)
+	leaveAside(t, other, 3, 1000)
 	r := rule(t, &api.Rotation{TotalCap: 100 << 10})
-	r.Beside = []string{out, err}
-	lookAfter(t, out, r)
-	lookAfter(t, err, r)
+	c, _ := caretaker(t)
+	for path, app := range map[string]string{out: "api", err: "api", other: "web"} {
+		care := r
+		care.App = app
+		c.Tidy(path, care)
+	}
+	for _, path := range []string{other, out, err} {
+		care, _ := c.of(path)
+		if problem := c.lookAfter(t.Context(), path, care, logs.Listings{}); problem != nil {
+			t.Fatal(problem)
+		}
+	}
+	if parts, problem := logs.Rotated(other); problem != nil || len(parts) != 3 {
+		t.Errorf("of another app %d are left, %v; want 3", len(parts), problem)
+	}
 	var sizes int64
 	count := map[string]int{}
-	for _, path := range r.Beside {
+	for _, path := range []string{out, err} {
 		parts, err := logs.Rotated(path)
 		if err != nil {
 			t.Fatal(err)
