@@ -139,7 +139,8 @@ type ActRequest struct {
 	// always switches that off.
 	Watch string `json:"watch,omitempty"`
 	// Inherited, when not nil, is merged over the environment that the
-	// instances inherited (restart or reload --update-env).
+	// instances inherited (restart or reload --update-env). Variables of a Spec
+	// take its values too, until the next start from the file.
 	Inherited map[string]string `json:"inherited,omitempty"`
 	// Change, for ActStart, ActRestart and ActReload, is what is to be another in
 	// the Spec of each instance: a JSON merge patch (RFC 7396), like

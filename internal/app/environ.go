@@ -65,6 +65,29 @@ func Heritage(s *api.Spec, inherited map[string]string) map[string]string {
 	return kept
 }
 
+// Renewed is s with the values that vars has of the variables which it was given,
+// as PM2's --update-env has it. Left alone are what its filter keeps out, its
+// templates, and what it runs as another user for. s itself is returned where
+// nothing differs.
+func Renewed(s *api.Spec, vars map[string]string) *api.Spec {
+	out := s
+	for name, own := range s.Env {
+		now, given := vars[name]
+		now = literal(now)
+		kept := filtered(s.FilterEnv, name) || len(Names(own)) > 0 || s.Account != "" && (name == "HOME" || name == "USER")
+		if !given || kept || now == own {
+			continue
+		}
+		if out == s {
+			renewed := *s
+			renewed.Env = maps.Clone(s.Env)
+			out = &renewed
+		}
+		out.Env[name] = now
+	}
+	return out
+}
+
 // owns tells whether an app was given a variable by its file or by flags.
 func owns(s *api.Spec, name string) bool {
 	_, text := s.Env[name]

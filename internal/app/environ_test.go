@@ -73,6 +73,35 @@ func TestHeritageIsEnough(t *testing.T) {
 	})
 }
 
+// TestRenewed: the shell has the last word on what the file said, as with PM2, but
+// not where the file means more than a text.
+func TestRenewed(t *testing.T) {
+	shell := map[string]string{
+		"A": "2", "SAME": "1", "PATH": "/bin", "AWS_ID": "shell", "HOME": "/root", "TOKEN": "shell", "BRACES": "{{x}} %(here)s", "NEW": "1",
+	}
+	s := withSecrets()
+	s.Account, s.FilterEnv = "ann", &api.EnvFilter{Contains: []string{"AWS_"}}
+	s.Env = map[string]string{
+		"A": "1", "B": "1", "SAME": "1", "PATH": "/opt:{{env.PATH}}", "AWS_ID": "file", "HOME": "/home/ann", "BRACES": "",
+	}
+	before := maps.Clone(s.Env)
+	got := Renewed(s, shell)
+	want := maps.Clone(before)
+	want["A"], want["BRACES"] = "2", `\{{x}} %%(here)s`
+	if diff := cmp.Diff(got.Env, want); diff != "" {
+		t.Errorf("-got +want:\n%s", diff)
+	}
+	if diff := cmp.Diff(s.Env, before); diff != "" {
+		t.Errorf("the Spec itself was changed (-got +want):\n%s", diff)
+	}
+	if filled := Filled(got, nil, Launch{}).Env["BRACES"]; filled != shell["BRACES"] {
+		t.Errorf("got %q, want %q", filled, shell["BRACES"])
+	}
+	if again := Renewed(got, shell); again != got {
+		t.Error("what differs in nothing was made anew")
+	}
+}
+
 func TestSecretsAreChecked(t *testing.T) {
 	for say, secret := range map[string]api.Secret{
 		"is from a file, a variable or a command": {},

@@ -144,24 +144,29 @@ func IsCommandLine(s *api.Spec) bool {
 // Literal takes what looks like a template in s as the text that it is: s comes
 // from where there are none.
 func Literal(s *api.Spec) {
-	escaped := func(text string) string {
-		return replaceAll(text, func(m []string) string {
-			switch {
-			case m[own] != "":
-				return `\` + m[whole]
-			case nameIn(m) != "":
-				return "%" + m[whole]
-			}
-			return m[whole]
-		})
-	}
 	if IsCommandLine(s) {
-		s.Script = escaped(s.Script)
+		s.Script = literal(s.Script)
 	}
-	s.InterpreterArgs, s.Args = each(s.InterpreterArgs, escaped), each(s.Args, escaped)
+	s.InterpreterArgs, s.Args = each(s.InterpreterArgs, literal), each(s.Args, literal)
 	for _, p := range []*string{&s.Cwd, &s.Log.Out, &s.Log.Err, &s.Log.Combined, &s.Log.Pid} {
-		*p = escaped(*p)
+		*p = literal(*p)
 	}
+}
+
+// literal is how text is written where templates are filled in.
+func literal(text string) string {
+	if !mayHold(text) {
+		return text
+	}
+	return replaceAll(text, func(m []string) string {
+		switch {
+		case m[own] != "":
+			return `\` + m[whole]
+		case nameIn(m) != "":
+			return "%" + m[whole]
+		}
+		return m[whole]
+	})
 }
 
 // templated calls f with every text of s that may hold templates, and what it is.

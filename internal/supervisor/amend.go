@@ -11,13 +11,14 @@ import (
 	"tend/internal/errs"
 )
 
-// amended are the Specs that a request makes with its change, by the ids of the
-// instances that get them. Nothing is done when one of them cannot be had.
+// amended are the Specs that a request makes with its change and its environment,
+// by the ids of the instances that get them. Nothing is done when one of them
+// cannot be had.
 func (s *Supervisor) amended(ctx context.Context, req api.ActRequest) (map[int]*api.Spec, error) {
-	if len(req.Change) == 0 {
+	if len(req.Change) == 0 && req.Inherited == nil {
 		return nil, nil
 	}
-	if !slices.Contains([]string{api.ActStart, api.ActRestart, api.ActReload}, req.Act) {
+	if len(req.Change) > 0 && !slices.Contains([]string{api.ActStart, api.ActRestart, api.ActReload}, req.Act) {
 		return nil, &errs.Error{Op: req.Act, Kind: errs.Invalid, Err: errors.New("it can change nothing: only start, restart and reload do")}
 	}
 	out := map[int]*api.Spec{}
@@ -44,13 +45,18 @@ func (s *Supervisor) amend(out map[int]*api.Spec, req api.ActRequest) error {
 		}
 		was := in.rec.Spec
 		if made[was] == nil {
-			spec, err := app.Change(was, req.Change)
-			if err != nil {
-				return err
+			spec := was
+			if len(req.Change) > 0 {
+				var err error
+				if spec, err = app.Change(was, req.Change); err != nil {
+					return err
+				}
 			}
-			made[was] = spec
+			made[was] = app.Renewed(spec, req.Inherited)
 		}
-		out[id] = made[was]
+		if made[was] != was {
+			out[id] = made[was]
+		}
 	}
 	for was, spec := range made {
 		if err := s.renames(was, spec, out); err != nil {

@@ -532,7 +532,7 @@ func TestRestartTakesNewVariables(t *testing.T) {
 		}
 		check := func(when string) {
 			t.Helper()
-			for name, want := range map[string]string{"LANG": "C", "NEW": "2", "GIVEN": "1"} {
+			for name, want := range map[string]string{"LANG": "C", "NEW": "2", "GIVEN": "3"} {
 				if got := variable(w.k.last().Spawn, name); got != want {
 					t.Errorf("%s %s=%q, want %q", when, name, got, want)
 				}
