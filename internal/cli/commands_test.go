@@ -262,7 +262,9 @@ func TestDescribe(t *testing.T) {
 		t.Fatalf("got code %d, stderr %q", r.code, r.stderr)
 	}
 	golden(t, "describe.txt", r.stdout)
-	for _, args := range []string{"describe 1 --json", "env 1", "env 1 --json", "jlist --redact", "prettylist --redact"} {
+	s.Args, s.InterpreterArgs = []string{"--token", "s3cret"}, []string{"--password=s3cret"}
+	s.Secrets["OTHER"] = api.Secret{Cmd: []string{"/bin/vault", "--token=s3cret", "read"}}
+	for _, args := range []string{"describe 1", "describe 1 --json", "env 1", "env 1 --json", "jlist --redact", "prettylist --redact"} {
 		if r := try(t, world(t), &fakeDaemon{instances: list}, strings.Fields(args)...); r.code != 0 || strings.Contains(r.stdout, "s3cret") {
 			t.Errorf("%s: got code %d and what should be hidden:\n%s", args, r.code, r.stdout)
 		}

@@ -18,6 +18,8 @@ import (
 	"tend/api"
 	"tend/client"
 	"tend/internal/app"
+	"tend/internal/plan"
+	"tend/internal/redact"
 	"tend/internal/units"
 )
 
@@ -56,13 +58,16 @@ func (e *Env) describe(ctx context.Context, c *client.Client, list []api.Instanc
 			return err
 		}
 		if json && !secrets {
-			conceal(list[i].Detail)
+			conceal(&list[i])
 		}
 	}
 	if json {
 		return e.printJSON(list)
 	}
 	for _, in := range list {
+		if !secrets {
+			concealSpec(&in) // its environment is compared with ours first
+		}
 		if err := e.write(e.appendDescription(nil, in, secrets, time.Now())); err != nil {
 			return err
 		}
@@ -71,12 +76,17 @@ func (e *Env) describe(ctx context.Context, c *client.Client, list []api.Instanc
 }
 
 // conceal hides what looks like a secret.
-func conceal(d *api.Detail) {
-	d.Env = shown(d.Env, nil, false)
-	if d.Spec != nil {
-		spec := *d.Spec
-		spec.Env = shown(spec.Env, nil, false)
-		d.Spec = &spec
+func conceal(in *api.Instance) {
+	in.Detail.Env = shown(in.Detail.Env, nil, false)
+	concealSpec(in)
+}
+
+// concealSpec hides it in what was asked for, in arguments for one.
+func concealSpec(in *api.Instance) {
+	in.Script = redact.Text(in.Script)
+	if in.Detail.Spec != nil {
+		spec := plan.Redacted(*in.Detail.Spec)
+		in.Detail.Spec = &spec
 	}
 }
 

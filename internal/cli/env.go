@@ -12,6 +12,7 @@ import (
 	"tend/api"
 	"tend/client"
 	"tend/internal/errs"
+	"tend/internal/plan"
 	"tend/internal/redact"
 )
 
@@ -95,7 +96,7 @@ func environments(list []api.Instance, secrets bool) []environmentJSON {
 		one := environmentJSON{in.ID, in.Name, shown(in.Detail.Env, nil, secrets), map[string]string{}}
 		if s := in.Detail.Spec; s != nil {
 			for name, from := range s.Secrets {
-				one.Secrets[name] = from.String()
+				one.Secrets[name] = found(from, secrets)
 			}
 		}
 		out = append(out, one)
@@ -116,10 +117,18 @@ func shown(env map[string]string, spec *api.Spec, secrets bool) map[string]strin
 	}
 	if spec != nil {
 		for name, from := range spec.Secrets {
-			out[name] = "[from " + from.String() + "]"
+			out[name] = "[from " + found(from, secrets) + "]"
 		}
 	}
 	return out
+}
+
+// found is where a secret is found; a command may be given another one.
+func found(from api.Secret, secrets bool) string {
+	if !secrets {
+		from = plan.Reference(from)
+	}
+	return from.String()
 }
 
 // instancesOf are the instance of an id, or all that a target names, with their

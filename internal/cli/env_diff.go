@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -99,7 +100,7 @@ func differences(running, written *api.Spec, secrets bool) []difference {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		before, had := was[name]
 		after, has := is[name]
-		if before == after && had == has {
+		if before.equal(after) && had == has {
 			continue
 		}
 		d := difference{Name: name}
@@ -116,15 +117,19 @@ func differences(running, written *api.Spec, secrets bool) []difference {
 
 // value is that of a variable, or where it is found.
 type value struct {
-	text  string
-	found bool // text is a reference
+	text string
+	from *api.Secret // nil: text is the value
+}
+
+func (v value) equal(other value) bool {
+	return v.text == other.text && reflect.DeepEqual(v.from, other.from)
 }
 
 func (v value) told(name string, secrets bool) *string {
 	text := v.text
 	switch {
-	case v.found:
-		text = "[from " + text + "]"
+	case v.from != nil:
+		text = "[from " + found(*v.from, secrets) + "]"
 	case !secrets:
 		text = redact.Variable(name, text)
 	}
@@ -138,7 +143,7 @@ func ownOf(s *api.Spec) map[string]value {
 		all[name] = value{text: text}
 	}
 	for name, from := range s.Secrets {
-		all[name] = value{text: from.String(), found: true}
+		all[name] = value{from: &from}
 	}
 	return all
 }

@@ -41,7 +41,7 @@ func records(ctx context.Context, env *Env, redacted bool) ([]pm2env.Object, err
 		list, err := c.Instances(ctx, client.Query{Detail: true})
 		for _, in := range list {
 			if redacted && in.Detail != nil {
-				conceal(in.Detail)
+				conceal(&in)
 			}
 			out = append(out, pm2env.Encode(in))
 		}

@@ -123,7 +123,20 @@ func Redacted(s api.Spec) api.Spec {
 		}
 	}
 	s.Script = redact.Text(s.Script)
+	s.Secrets = maps.Clone(s.Secrets)
+	for name, from := range s.Secrets {
+		s.Secrets[name] = Reference(from)
+	}
 	return s
+}
+
+// Reference is where a secret is found, without what looks like another: a
+// command may be given a token.
+func Reference(from api.Secret) api.Secret {
+	if len(from.Cmd) > 0 && redact.Value(from.String()) != from.String() {
+		return api.Secret{Cmd: []string{from.Cmd[0], redact.Hidden}}
+	}
+	return from
 }
 
 // unitless is the name of a field as a file has it: no unit belongs to it.
@@ -142,6 +155,9 @@ func change(field, old, now string) api.Change {
 
 // redacted is the value of a field as everybody may see it.
 func redacted(field, value string) string {
+	if strings.HasPrefix(field, "secrets.") {
+		return redact.Value(value)
+	}
 	if _, variable, nested := strings.Cut(field, "."); nested {
 		value = redact.Variable(variable, value)
 	}

@@ -12,15 +12,27 @@ const Hidden = "[hidden]"
 
 var (
 	// telling matches the names of variables that hold secrets.
-	telling = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|credential|(api|access|private)_?key|signature|cookie|^key)s?([^a-z]|$)`)
+	telling = regexp.MustCompile(`(?i)(pass(word|wd|phrase|code)?|secret|token|cred(ential)?|authorization|bearer|jwt|signature|cookie` +
+		`|(api|access|private|secret|encryption|signing)_?key|(^|[_-])key|[_-]pwd)s?([^a-z]|$)|(^|[_-])auth$`)
 	// spoken matches texts that hold one: --token=x, or the password of a URL.
-	spoken = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|api[-_]?key)["']?[ =:,]|://[^/\s:@]*:[^/\s@]+@`)
+	spoken = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|api[-_]?key)["']?[ =:,]|bearer |://[^/\s:@]*:[^/\s@]+@`)
+	// inside matches values that hold one beside other things: {"password": "x"}.
+	inside = regexp.MustCompile(`(?i)(pass(word|wd|phrase)|pwd|secret|token|api[-_]?key)["']?\s*[=:]|-(pass(word|wd|phrase)?|secret|token|api[-_]?key)["',\s]|bearer `)
 )
 
 // Variable is the value of a variable as everybody may see it: hidden where its
-// name says that it is secret, and without the password of a URL.
+// name says that it is secret, else as Value has it.
 func Variable(name, value string) string {
 	if value != "" && telling.MatchString(name) {
+		return Hidden
+	}
+	return Value(value)
+}
+
+// Value is a value as everybody may see it, whatever it belongs to: hidden where
+// it holds a secret by name, and without the password of a URL.
+func Value(value string) string {
+	if inside.MatchString(value) {
 		return Hidden
 	}
 	return withoutPassword(value)
