@@ -116,6 +116,9 @@ func TestLoadFaultsOfAFile(t *testing.T) {
 		"a file that is not there":        {"no.json", "", errs.NotFound, []string{"read no.json", "no such file"}},
 		"a name that is no configuration": {"app.js", "", errs.Invalid, []string{"app.js", ".config.js"}},
 		"a directory":                     {"dir.json/x", "", errs.Invalid, []string{"dir.json", "directory"}},
+		"two documents in YAML":           {"a.yaml", "script: a\n---\nscript: b\n", errs.Invalid, []string{"a.yaml", "line 2, column 1", "a second document"}},
+		"an empty YAML":                   {"a.yaml", "# nothing\n", errs.Invalid, []string{"it describes no app"}},
+		"functions without end":           {"a.json", strings.Repeat("a=>", 100_000), errs.Invalid, []string{"nested deeper"}},
 		"a fault in YAML":                 {"a.yaml", "apps:\n - script: a\n  x: 1\n", errs.Invalid, []string{"a.yaml", "line 3, column 3"}},
 		"a fault in TOML":                 {"a.toml", "[[apps]]\nscript = app.js\n", errs.Invalid, []string{"a.toml", "line 2, column 10"}},
 		"a fault in JSON":                 {"a.json", "{\n\"apps\": [}\n", errs.Invalid, []string{"a.json", "line 2, column 10"}},
@@ -270,6 +273,27 @@ func TestLargeNumbersStayWhole(t *testing.T) {
 		if err != nil || got.Apps[0].Env["ID"] != "9007199254740993" {
 			t.Errorf("%s: got %v, %v", name, got.Apps, err)
 		}
+	}
+}
+
+// TestNumbersOfYAML: what YAML 1.2 does not take for a number, or for another one
+// than 1.1 does, stays as it was written.
+func TestNumbersOfYAML(t *testing.T) {
+	c := world(t, map[string]string{"app.js": ""})
+	text := "script: app.js\numask: 022\nmax_restarts: 010\nenv: {MODE: 0755, ZIP: 01234, BIG: 1_000, HEX: 0x1F, OCTAL: 0o17, HALF: 0.5, ZERO: 0, NO: no, TEXT: '0755', 007: x}"
+	got, err := Parse(t.Context(), c, "a.yaml", []byte(text), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := got.Apps[0]
+	want := map[string]string{
+		"MODE": "0755", "ZIP": "01234", "BIG": "1_000", "HEX": "31", "OCTAL": "15", "HALF": "0.5", "ZERO": "0", "NO": "no", "TEXT": "0755", "007": "x",
+	}
+	if diff := cmp.Diff(s.Env, want); diff != "" {
+		t.Errorf("got - want +\n%s", diff)
+	}
+	if *s.Umask != 0o022 || s.MaxRestarts != 10 {
+		t.Errorf("got umask %#o and max_restarts %d, want 022 and 10", *s.Umask, s.MaxRestarts)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -171,11 +172,7 @@ func decode(ctx context.Context, c Context, where string, format format, text []
 		}
 		return nil, err
 	case yamlFormat:
-		err := yaml.Load(text, &v)
-		if e, ok := errors.AsType[*yaml.LoadError](err); ok {
-			return nil, placed(e.Mark.Line, e.Mark.Column, e.Message)
-		}
-		return v, err
+		return decodeYAML(text)
 	case tomlFormat:
 		err := toml.Unmarshal(text, &v)
 		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -191,6 +188,38 @@ func decode(ctx context.Context, c Context, where string, format format, text []
 	case unknownFormat:
 	}
 	return nil, errors.New("it is neither JSON nor YAML nor TOML")
+}
+
+// decodeYAML reads YAML 1.2, as PM2 does: the parser knows numbers of 1.1 too, and
+// 0755 would be 493.
+func decodeYAML(text []byte) (v any, err error) {
+	var all []yaml.Node
+	err = yaml.Load(text, &all, yaml.WithAllDocuments())
+	switch {
+	case err == nil && len(all) > 1:
+		return nil, placed(all[1].Line, all[1].Column, "a second document begins here, and one file holds one")
+	case err == nil && len(all) == 1:
+		asWritten(&all[0])
+		err = all[0].Load(&v)
+	}
+	if e, ok := errors.AsType[*yaml.LoadError](err); ok {
+		return nil, placed(e.Mark.Line, e.Mark.Column, e.Message)
+	}
+	return v, err
+}
+
+// numberOf11 matches what is a number in YAML 1.1 and a text, or another number,
+// in YAML 1.2.
+var numberOf11 = regexp.MustCompile(`^[-+]?0[0-9_]|_`)
+
+// asWritten makes texts of such numbers, so that they stay as they were written.
+func asWritten(n *yaml.Node) {
+	if tag := n.ShortTag(); n.Kind == yaml.ScalarNode && n.Style == 0 && (tag == "!!int" || tag == "!!float") && numberOf11.MatchString(n.Value) {
+		n.Tag = "!!str"
+	}
+	for _, inner := range n.Content {
+		asWritten(inner)
+	}
 }
 
 // syntaxError is what a parser says, and where.

@@ -20,8 +20,9 @@ import (
 const (
 	// maxStack bounds recursion, which in the engine costs memory of ours.
 	maxStack = 5000
-	// maxNesting bounds brackets in brackets: the engine's parser recurses on
-	// the goroutine's stack, and the end of that stack is the end of the program.
+	// maxNesting bounds brackets in brackets, and arrow functions: the engine's
+	// parser recurses on the goroutine's stack, and the end of that stack is the end
+	// of the program. Functions it parses again and again, for minutes if they are many.
 	maxNesting = 500
 	// maxExpression bounds the same for operators, which nest without brackets.
 	maxExpression = 512 << 10
@@ -116,15 +117,19 @@ func evalExpression(ctx context.Context, c Context, text []byte) ([]byte, error)
 		return nil, fmt.Errorf("it is not strict JSON and larger than %d KiB", maxExpression>>10)
 	}
 	depth := 0
-	for _, b := range text {
+	for i, b := range text {
 		switch b {
+		case '>': // => nests without brackets, and each level is parsed once more
+			if i > 0 && text[i-1] == '=' {
+				depth++
+			}
 		case '(', '[', '{', '`':
 			depth++
 		case ')', ']', '}':
 			depth--
 		}
 		if depth > maxNesting {
-			return nil, fmt.Errorf("its brackets are nested deeper than %d", maxNesting)
+			return nil, fmt.Errorf("its brackets and functions are nested deeper than %d", maxNesting)
 		}
 	}
 	// A map named in a comment would be read from disk. The line breaks keep the
