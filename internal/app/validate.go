@@ -53,8 +53,8 @@ func Validate(s *api.Spec) error {
 			break
 		}
 	}
-	for name, value := range s.Env {
-		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(s.Env[name], 0) {
 			bad("env: %q cannot be the name of a variable, or its value holds a zero byte", name)
 		}
 	}

@@ -34,17 +34,18 @@ func asEnv(v any) (variables, error) {
 		return nil, wants("an object of variables", v)
 	}
 	env := make(variables, len(object))
-	for name, value := range object {
-		if value == nil {
+	var bad []error
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if object[name] == nil {
 			continue
 		}
-		one, err := asVariable(value)
+		one, err := asVariable(object[name])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			bad = append(bad, fmt.Errorf("%s: %w", name, err))
 		}
 		env[name] = one
 	}
-	return env, nil
+	return env, errors.Join(bad...)
 }
 
 func asVariable(v any) (variable, error) {
@@ -181,9 +182,9 @@ func (r *resolver) envFile(written string) variables {
 		return nil
 	}
 	env, err := parseEnvFile(text)
-	if err != nil {
+	for _, e := range each(err) {
 		r.fault(errs.Invalid, `each line is NAME=value, a comment or empty; a value of several lines stands in quotes`,
-			"env_file: %s: %w", path, err)
+			"env_file: %s: %w", path, e)
 	}
 	return env
 }
@@ -197,12 +198,13 @@ func parseEnvFile(text []byte) (variables, error) {
 		return nil, wrongLine(text)
 	}
 	env := make(variables, len(parsed))
-	for name, value := range parsed {
-		if env[name], err = asVariable(value); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+	var bad []error
+	for _, name := range slices.Sorted(maps.Keys(parsed)) {
+		if env[name], err = asVariable(parsed[name]); err != nil {
+			bad = append(bad, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	return env, nil
+	return env, errors.Join(bad...)
 }
 
 // wrongLine says where the first statement stands that cannot be read: behind

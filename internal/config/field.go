@@ -216,8 +216,8 @@ func (d *draft) fill(f Fields, fault func(hint string, err error)) {
 		v := f[key]
 		if isEnv(key, v) {
 			env, err := asEnv(v)
-			if err != nil {
-				fault("", fmt.Errorf("%s: %w", key, err))
+			for _, e := range each(err) {
+				fault("", fmt.Errorf("%s: %w", key, e))
 			}
 			d.envs[strings.TrimPrefix(key, "env_")] = env
 			continue
@@ -232,11 +232,22 @@ func (d *draft) fill(f Fields, fault func(hint string, err error)) {
 			fault("keep one of them", fmt.Errorf("%q and %q are the same field", seen[known], key))
 		default:
 			seen[known] = key
-			if err := known.set(d, known.name, v); err != nil {
-				fault("", fmt.Errorf("%s: %w", key, err))
+			for _, e := range each(known.set(d, known.name, v)) {
+				fault("", fmt.Errorf("%s: %w", key, e))
 			}
 		}
 	}
+}
+
+// each are the errors that err joins, or err alone.
+func each(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		return all.Unwrap()
+	}
+	return []error{err}
 }
 
 // isEnv tells whether a field adds variables for one --env. Files of PM2 may have

@@ -142,6 +142,7 @@ func TestFields(t *testing.T) {
 		"watch the directory":     {Fields{"watch": true}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd}} }},
 		"watch one path":          {Fields{"watch": "src"}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd + "/src"}} }},
 		"watch some paths":        {Fields{"watch": []any{".", "/etc", "~/x"}}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd, "/etc", s.Cwd + "/home/x"}} }},
+		"watch what a script has not": {Fields{"watch": ""}, func(*api.Spec) {}},
 		"watch nothing in a list": {Fields{"watch": []any{}}, func(*api.Spec) {}},
 		"all about watching": {Fields{"watch": true, "ignore_watch": []any{"node_modules"}, "watch_delay": "1s", "watch_options": Fields{"usePolling": true}}, func(s *api.Spec) {
 			s.Watch = &api.Watch{Paths: []string{s.Cwd}, Ignore: []string{"node_modules"}, Delay: 1000, Options: map[string]any{"usePolling": true}}
@@ -244,7 +245,6 @@ func TestFieldsThatAreWrong(t *testing.T) {
 		"a text for log_rotate":               {Fields{"log_rotate": "daily"}, []string{`log_rotate: want true, false or an object, got "daily"`}},
 		"a letter left out in log_rotate":     {Fields{"log_rotate": Fields{"max_sze": 1}}, []string{`log_rotate: unknown field "max_sze"; did you mean "max_size"?`}},
 		"what log_rotate does not know":       {Fields{"log_rotate": Fields{"colour": 1}}, []string{`unknown field "colour", it may hold compress, date_format`}},
-		"two faults in log_rotate":            {Fields{"log_rotate": Fields{"retain": 0, "compress": "xz"}}, []string{`compress: "xz" is none of`, `retain: "0" is not a number above 0`}},
 		"a rotation said twice":               {Fields{"log_rotate": Fields{"max_size": "1M"}, "log_max_size": "2M"}, []string{"max_size is said twice"}},
 		"no size of a log":                    {Fields{"log_max_size": "lots"}, []string{`log_max_size: "lots" is not a size`}},
 		"a size of a log below all":           {Fields{"log_max_size": 10}, []string{`log_rotate: max_size: 10 bytes are less than 1K`}},
@@ -258,6 +258,7 @@ func TestFieldsThatAreWrong(t *testing.T) {
 		"a port that cannot be":               {Fields{"port": 65536}, []string{"port: 65536 is not between"}},
 		"a type of logs that nobody knows":    {Fields{"log_type": "xml"}, []string{`log_type: want "raw" or "json", got "xml"`}},
 		"one field twice":                     {Fields{"out": "a", "out_file": "b"}, []string{`"out" and "out_file" are the same field`}},
+		"no exit code":                        {Fields{"stop_exit_codes": " "}, []string{`stop_exit_codes: want an exit code, got " "`}},
 		"a number for watch":                  {Fields{"watch": 1}, []string{"watch: want"}},
 		"a text for an object":                {Fields{"watch_options": "x"}, []string{`watch_options: want an object, got "x"`}},
 		"an object for a list":                {Fields{"post_update": Fields{}}, []string{`post_update: want a list of command lines, got {}`}},
@@ -275,6 +276,32 @@ func TestFieldsThatAreWrong(t *testing.T) {
 			wantError(t, err, errs.Invalid, append(tt.say, "check eco.json: app")...)
 			if strings.Contains(err.Error(), "faults") {
 				t.Errorf("%v: want one fault", err)
+			}
+		})
+	}
+}
+
+// TestAllFaultsOfAField: what holds several things tells what is wrong with each,
+// in an order that does not change.
+func TestAllFaultsOfAField(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fields Fields
+		want   []string
+	}{
+		"log_rotate": {Fields{"log_rotate": Fields{"retain": 0, "compress": "xz"}}, []string{`log_rotate: compress: "xz" is none of`, `log_rotate: retain: "0" is not`}},
+		"limits":     {Fields{"limits": Fields{"a": 1, "nofile": -5}}, []string{"limits: a: no such resource", "limits: nofile: want"}},
+		"env": {Fields{"env": Fields{"C": Fields{"from": "x:"}, "A": Fields{"from": "file:"}, "B": "x"}},
+			[]string{`env: A: "file:" says nothing`, "env: C: want file:PATH"}},
+		"names in env": {Fields{"env": Fields{"B=": "x", "A=": "x"}}, []string{`env: "A="`, `env: "B="`}},
+		"env_file":     {Fields{"env_file": ".env"}, []string{".env: A: ", ".env: B: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := world(t, map[string]string{"app.js": "", ".env": "B=secret:cmd:\nA=secret:file:\n"})
+			tt.fields["script"] = "app.js"
+			_, _, err := Resolve(c, "eco.json", tt.fields, Options{})
+			wantError(t, err, errs.Invalid, append(tt.want, "2 faults")...)
+			if text := err.Error(); strings.Index(text, tt.want[0]) > strings.Index(text, tt.want[1]) {
+				t.Errorf("got %q, want them sorted", text)
 			}
 		})
 	}

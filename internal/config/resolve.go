@@ -265,11 +265,7 @@ func (r *resolver) check() {
 	if e, ok := errors.AsType[*errs.Error](err); ok {
 		err = e.Err // the app and the file are named here
 	}
-	if all, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range all.Unwrap() {
-			r.invalid("", e)
-		}
-		return
+	for _, e := range each(err) {
+		r.invalid("", e)
 	}
-	r.invalid("", err)
 }

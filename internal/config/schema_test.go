@@ -98,6 +98,28 @@ var values = []any{
 	map[string]any{"retain": "all", "maxAge": "7d"},
 }
 
+// TestEachFieldIsDocumented: docs/FIELDS.md has each field and each other name of
+// it in a row.
+func TestEachFieldIsDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "FIELDS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| `") {
+			rows.WriteString(line)
+		}
+	}
+	for _, f := range table {
+		for _, name := range append([]string{f.name}, f.aliases...) {
+			if !strings.Contains(rows.String(), "`"+name+"`") {
+				t.Errorf("docs/FIELDS.md has no %s", name)
+			}
+		}
+	}
+}
+
 // The schema refuses nothing that a field takes; and what it takes and the field
 // does not is a matter of what a text says, not of what kind of value it is.
 func TestSchemaAgreesWithTheFields(t *testing.T) {

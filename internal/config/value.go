@@ -248,7 +248,13 @@ func asFilter(v any) (*api.EnvFilter, error) {
 // Supervisor has it, commas between them.
 func asCodes(v any) ([]int, error) {
 	if s, ok := v.(string); ok {
-		v = plain(words(strings.ReplaceAll(s, ",", " ")))
+		list := []any{}
+		for _, word := range words(strings.ReplaceAll(s, ",", " ")) {
+			list = append(list, word)
+		}
+		if v = list; len(list) == 0 {
+			return nil, wants("an exit code", s)
+		}
 	}
 	list, ok := v.([]any)
 	if !ok {
@@ -308,8 +314,10 @@ type watching struct {
 	paths []string // empty: the directory of the app
 }
 
+// asWatch reads a flag or paths. An empty text is no path, but what a script has
+// for "not": WATCH || "".
 func asWatch(v any) (watching, error) {
-	if on, err := asFlag(v); err == nil {
+	if on, err := asFlag(v); err == nil || v == "" {
 		return watching{on: on}, nil
 	}
 	paths, err := asTexts(v)
