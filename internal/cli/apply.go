@@ -29,6 +29,7 @@ type applyOptions struct {
 func newApply(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "apply [file|-]", Short: "make what runs be what a file says: show the plan, and do it",
+		Args: oneFile,
 		Example: "  " + env.Program + " apply ecosystem.config.js --dry-run   what would be done; exit code 2 if anything\n" +
 			"  " + env.Program + " apply ecosystem.config.js --prune     also remove what the file has no more",
 	}

@@ -20,6 +20,14 @@ func nothing(cmd *cobra.Command, args []string) error {
 	return invalid("run", cmd.Name(), usageHint(cmd), fmt.Errorf("unknown argument %q", args[0]))
 }
 
+// oneFile refuses a second argument, which would be left out of what is done.
+func oneFile(cmd *cobra.Command, args []string) error {
+	if len(args) < 2 {
+		return nil
+	}
+	return invalid("run", cmd.Name(), "it takes one file; that may include others", fmt.Errorf("unknown argument %q", args[1]))
+}
+
 // needs wants the arguments that are named, and ignores others, as PM2 does.
 func needs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

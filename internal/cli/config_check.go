@@ -20,7 +20,7 @@ type checkOptions struct {
 }
 
 func newConfigCheck(env *Env) *cobra.Command {
-	cmd := &cobra.Command{Use: "check [file]", Short: "say what is wrong with a configuration file, and where"}
+	cmd := &cobra.Command{Use: "check [file|-]", Short: "say what is wrong with a configuration file, and where", Args: oneFile}
 	strict := cmd.Flags().Bool("strict", false, "a warning is an error too")
 	var json bool
 	asJSON(cmd, &json)
@@ -33,7 +33,7 @@ func newConfigCheck(env *Env) *cobra.Command {
 }
 
 func runConfigCheck(ctx context.Context, env *Env, opts checkOptions) error {
-	problems, err := config.Check(ctx, env.context(), opts.file, opts.config)
+	problems, err := env.check(ctx, opts.file, opts.config)
 	if err != nil {
 		return err
 	}
@@ -47,6 +47,17 @@ func runConfigCheck(ctx context.Context, env *Env, opts checkOptions) error {
 		err = errTold
 	}
 	return err
+}
+
+func (e *Env) check(ctx context.Context, file string, o config.Options) ([]config.Problem, error) {
+	if file != "-" {
+		return config.Check(ctx, e.context(), file, o)
+	}
+	text, err := e.readStdin()
+	if err != nil {
+		return nil, err
+	}
+	return config.CheckText(ctx, e.context(), file, text, o)
 }
 
 // problems prints a line for each, as compilers do, so that editors can jump to
@@ -74,6 +85,9 @@ func (e *Env) problems(file string, problems []config.Problem) {
 		}
 	}
 	if len(problems) == 0 {
+		if file == "-" {
+			file = "standard input"
+		}
 		e.info("%s: nothing is wrong with it", file)
 	}
 }

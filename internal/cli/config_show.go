@@ -20,7 +20,7 @@ type showOptions struct {
 }
 
 func newConfigShow(env *Env) *cobra.Command {
-	cmd := &cobra.Command{Use: "show [file|-]", Short: "print the apps of a configuration file as they will be run"}
+	cmd := &cobra.Command{Use: "show [file|-]", Short: "print the apps of a configuration file as they will be run", Args: oneFile}
 	var json bool
 	asJSON(cmd, &json)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

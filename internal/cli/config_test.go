@@ -20,8 +20,12 @@ func TestConfigCheck(t *testing.T) {
 		"config check warned.json --strict": {1, "warned.json:2:2: warning: app a: balance means nothing in fork mode\n"},
 		"config check bad.json": {1, "bad.json:2:2: error: app a: unknown field \"skript\"\n    did you mean \"script\"?\n" +
 			"bad.json:1:2: error: app a: script is missing\n    name the file to run: \"script\": \"app.js\"\n"},
-		"config check broken.json": {1, "broken.json:1:10: error: "},
-		"config check nosuch.json": {1, ""},
+		"config check broken.json":        {1, "broken.json:1:10: error: "},
+		"config check nosuch.json":        {1, ""},
+		"config check good.json bad.json": {1, ""},
+		"config show good.json bad.json":  {1, ""},
+		"apply good.json bad.json":        {1, ""},
+		"config check -":                  {1, "standard input:1:16: error: app s: unknown field \"skript\"\n"},
 	} {
 		env := world(t)
 		write(t, env, "run.sh", "#!/bin/sh\n")
@@ -29,6 +33,7 @@ func TestConfigCheck(t *testing.T) {
 		write(t, env, "warned.json", "{\"name\": \"a\", \"script\": \"run.sh\",\n \"balance\": \"shared\"}")
 		write(t, env, "bad.json", "[{\"name\": \"a\",\n \"skript\": \"run.sh\"}]")
 		write(t, env, "broken.json", `{"name": ]`)
+		env.Stdin = strings.NewReader(`{"name": "s",  "skript": "run.sh"}`)
 		r := try(t, env, nil, strings.Fields(args)...)
 		if r.code != want.code || !strings.HasPrefix(r.stdout, want.stdout) {
 			t.Errorf("%s: got code %d, %q, %q; want %d, %q", args, r.code, r.stdout, r.stderr, want.code, want.stdout)

@@ -32,7 +32,20 @@ func Check(ctx context.Context, c Context, path string, o Options) ([]Problem, e
 	if err != nil {
 		return unreadable(err)
 	}
-	_, faults, notes, err := doc.resolve(c, o)
+	return doc.check(c, o)
+}
+
+// CheckText is Check for text that was read already, as Parse has it.
+func CheckText(ctx context.Context, c Context, name string, text []byte, o Options) ([]Problem, error) {
+	doc, err := given(ctx, c, name, text)
+	if err != nil {
+		return unreadable(err)
+	}
+	return doc.check(c, o)
+}
+
+func (d *document) check(c Context, o Options) ([]Problem, error) {
+	_, faults, notes, err := d.resolve(c, o)
 	if err != nil {
 		return unreadable(err)
 	}
@@ -42,7 +55,7 @@ func Check(ctx context.Context, c Context, path string, o Options) ([]Problem, e
 	}
 	for _, n := range notes {
 		p := n.problem()
-		p.Warning, p.File = true, cmp.Or(p.File, path)
+		p.Warning, p.File = true, cmp.Or(p.File, d.where)
 		// The same environment is missing in each app.
 		if !slices.Contains(all, p) {
 			all = append(all, p)

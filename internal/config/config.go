@@ -86,6 +86,16 @@ func Load(ctx context.Context, c Context, path string, o Options) (Result, error
 // a path does; "-" is standard input and holds JSON or a JavaScript object. A
 // script needs its file: it is not parsed.
 func Parse(ctx context.Context, c Context, name string, text []byte, o Options) (Result, error) {
+	doc, err := given(ctx, c, name, text)
+	if err != nil {
+		return Result{}, err
+	}
+	return doc.result(c, o)
+}
+
+// given is the document of text that was read already, and of the files that it
+// includes.
+func given(ctx context.Context, c Context, name string, text []byte) (*document, error) {
 	where, format := name, formatOf(name)
 	if name == "-" {
 		where, format = "standard input", jsonFormat
@@ -95,12 +105,9 @@ func Parse(ctx context.Context, c Context, name string, text []byte, o Options) 
 	}
 	doc, err := parse(ctx, c, where, format, text)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	if err := doc.open(ctx, c); err != nil {
-		return Result{}, err
-	}
-	return doc.result(c, o)
+	return doc, doc.open(ctx, c)
 }
 
 // Names are the names of the apps in the file at path, those in only where it

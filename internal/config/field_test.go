@@ -139,11 +139,11 @@ func TestFields(t *testing.T) {
 		"ignore_watch without watch": {Fields{"ignore_watch": "a b", "watch_delay": 5, "watch": false}, func(s *api.Spec) {
 			s.Extra = map[string]any{"ignore_watch": []string{"a", "b"}, "watch_delay": int64(5)}
 		}},
-		"watch the directory":     {Fields{"watch": true}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd}} }},
-		"watch one path":          {Fields{"watch": "src"}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd + "/src"}} }},
-		"watch some paths":        {Fields{"watch": []any{".", "/etc", "~/x"}}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd, "/etc", s.Cwd + "/home/x"}} }},
+		"watch the directory":         {Fields{"watch": true}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd}} }},
+		"watch one path":              {Fields{"watch": "src"}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd + "/src"}} }},
+		"watch some paths":            {Fields{"watch": []any{".", "/etc", "~/x"}}, func(s *api.Spec) { s.Watch = &api.Watch{Paths: []string{s.Cwd, "/etc", s.Cwd + "/home/x"}} }},
 		"watch what a script has not": {Fields{"watch": ""}, func(*api.Spec) {}},
-		"watch nothing in a list": {Fields{"watch": []any{}}, func(*api.Spec) {}},
+		"watch nothing in a list":     {Fields{"watch": []any{}}, func(*api.Spec) {}},
 		"all about watching": {Fields{"watch": true, "ignore_watch": []any{"node_modules"}, "watch_delay": "1s", "watch_options": Fields{"usePolling": true}}, func(s *api.Spec) {
 			s.Watch = &api.Watch{Paths: []string{s.Cwd}, Ignore: []string{"node_modules"}, Delay: 1000, Options: map[string]any{"usePolling": true}}
 		}},
