@@ -184,9 +184,10 @@ func templated(s *api.Spec, f func(field, text string)) {
 	for _, a := range s.Args {
 		f("args", a)
 	}
-	for _, p := range []string{s.Log.Out, s.Log.Err, s.Log.Combined, s.Log.Pid} {
-		f("log", p)
-	}
+	f("out_file", s.Log.Out)
+	f("error_file", s.Log.Err)
+	f("log_file", s.Log.Combined)
+	f("pid_file", s.Log.Pid)
 }
 
 // checkAllTemplates says what is wrong with the templates of s.

@@ -59,9 +59,9 @@ func Validate(s *api.Spec) error {
 		}
 	}
 	all = append(all, checkSecrets(s.Secrets)...)
-	for _, name := range []string{s.InstanceVar, s.IncrementVar} {
-		if strings.ContainsAny(name, "=\x00") {
-			bad("instance_var: %q cannot be the name of a variable", name)
+	for _, v := range []struct{ field, name string }{{"instance_var", s.InstanceVar}, {"increment_var", s.IncrementVar}} {
+		if strings.ContainsAny(v.name, "=\x00") {
+			bad("%s: %q cannot be the name of a variable", v.field, v.name)
 		}
 	}
 	all = append(all, checkAllTemplates(s)...)

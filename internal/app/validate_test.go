@@ -48,7 +48,7 @@ func TestValidate(t *testing.T) {
 		"a template that is none":    {func(s *api.Spec) { s.Args = []string{"{{worker}}"} }, `args: {{worker}} is no template; there are {{instance}}, {{id}}, {{instances}}, {{name}}, {{namespace}}, {{cwd}}, {{here}}, {{hostname}} and {{env.NAME}}, and \{{worker}} is the text itself`},
 		"a directory of itself":      {func(s *api.Spec) { s.Cwd = "/a/{{cwd}}" }, "cwd: it cannot stand for itself"},
 		"a text as a number":         {func(s *api.Spec) { s.Env = map[string]string{"A": "%(program_name)d"} }, "env: A: %(program_name)d is no number; write it with an s at its end"},
-		"a log that is no template":  {func(s *api.Spec) { s.Log.Out = "/a/{{x}}.log" }, `log: {{x}} is no template; there are {{instance}}, {{id}}, {{instances}}, {{name}}, {{namespace}}, {{cwd}}, {{here}}, {{hostname}} and {{env.NAME}}, and \{{x}} is the text itself`},
+		"a log that is no template":  {func(s *api.Spec) { s.Log.Out = "/a/{{x}}.log" }, `out_file: {{x}} is no template; there are {{instance}}, {{id}}, {{instances}}, {{name}}, {{namespace}}, {{cwd}}, {{here}}, {{hostname}} and {{env.NAME}}, and \{{x}} is the text itself`},
 		"a format of Python":         {func(s *api.Spec) { s.Args = []string{"%(asctime)s %(message)s"} }, ""},
 		"a mask of too many bits":    {func(s *api.Spec) { s.Umask = new(int); *s.Umask = 0o1000 }, "umask: 01000 is not between 0 and 0777"},
 		"an exit code too large":     {func(s *api.Spec) { s.ExpectedCodes = []int{256} }, "exit codes: 256 is not between 0 and 255"},

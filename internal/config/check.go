@@ -103,8 +103,9 @@ func (f fault) problem() Problem {
 	return p
 }
 
-// leading matches the name that what is said of a field begins with.
-var leading = regexp.MustCompile(`^(?:unknown field )?"?([\w-]+)`)
+// leading matches the name that what is said of a field begins with, and of the
+// field in it.
+var leading = regexp.MustCompile(`^(?:unknown field )?"?([\w-]+)(?:: (\w+))?`)
 
 // field is the field that a fault is about, as the app spells it; empty: none.
 func (f fault) field() string {
@@ -115,8 +116,11 @@ func (f fault) field() string {
 	if _, written := f.entry.fields[m[1]]; !written && spellings[m[1]] == nil {
 		return ""
 	}
-	if key := f.entry.key(m[1]); key != "" {
-		return key
+	// What log_rotate holds may stand beside it, as log_max_size.
+	for _, name := range []string{m[1], "log_" + m[2], m[1] + "_" + m[2]} {
+		if key := f.entry.key(name); key != "" {
+			return key
+		}
 	}
 	return m[1]
 }

@@ -104,6 +104,19 @@ module.exports = {
 			`e.json:0:0 warning .: static servers are not started: tend has none yet ()`,
 			`e.json:2:2 warning app.balance: balance means nothing in fork mode ()`,
 		}},
+		"what the rules of an app say": {"g.json", `{"script": "app.js",
+ "out_file": "%(here)d.log",
+ "increment_var": "A=B",
+ "logMaxSize": 10}`, []string{
+			`g.json:3:2 error app.increment_var: increment_var: "A=B" cannot be the name of a variable ()`,
+			`g.json:2:2 error app.out_file: out_file: %(here)d is no number; write it with an s at its end ()`,
+			`g.json:4:2 error app.logMaxSize: log_rotate: max_size: 10 bytes are less than 1K; ten megabytes are "10M" ()`,
+		}},
+		"the names of files put aside": {"h.json", `{"script": "app.js",
+ "log_rotate_date_format": "Y"}`, []string{
+			`h.json:2:2 error app.log_rotate_date_format: log_rotate: date_format: "Y" dates a file "2001"; ` +
+				`use tokens for numbers, at least year and month: YYYY-MM-DD_HH-mm-ss ()`,
+		}},
 		"nothing": {"f.json", `[{"script": "app.js"}]`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

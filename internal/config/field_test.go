@@ -290,8 +290,10 @@ func TestAllFaultsOfAField(t *testing.T) {
 	}{
 		"log_rotate": {Fields{"log_rotate": Fields{"retain": 0, "compress": "xz"}}, []string{`log_rotate: compress: "xz" is none of`, `log_rotate: retain: "0" is not`}},
 		"limits":     {Fields{"limits": Fields{"a": 1, "nofile": -5}}, []string{"limits: a: no such resource", "limits: nofile: want"}},
-		"env": {Fields{"env": Fields{"C": Fields{"from": "x:"}, "A": Fields{"from": "file:"}, "B": "x"}},
-			[]string{`env: A: "file:" says nothing`, "env: C: want file:PATH"}},
+		"env": {
+			Fields{"env": Fields{"C": Fields{"from": "x:"}, "A": Fields{"from": "file:"}, "B": "x"}},
+			[]string{`env: A: "file:" says nothing`, "env: C: want file:PATH"},
+		},
 		"names in env": {Fields{"env": Fields{"B=": "x", "A=": "x"}}, []string{`env: "A="`, `env: "B="`}},
 		"env_file":     {Fields{"env_file": ".env"}, []string{".env: A: ", ".env: B: "}},
 	} {
