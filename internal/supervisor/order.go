@@ -269,15 +269,29 @@ func (s *Supervisor) actSignal(ctx context.Context, req api.ActRequest, tell fun
 	}
 	s.request(ctx, req.Act, "signal", app.SignalName(sig), "targets", req.Targets)
 	return s.eachTarget(req.Act, req.Targets, req.Cwd, tell, func(_ string, ids []int) (failed []error) {
+		var absent []api.Event
+		var missed []error
 		for _, id := range ids {
 			ev := api.Event{Kind: api.EventInstance, Act: req.Act, ID: id, OK: true}
-			if err := s.signalOne(ctx, id, sig, &ev); err != nil {
+			err := s.signalOne(ctx, id, sig, &ev)
+			ev.OK, ev.Error = err == nil, errs.Wire(err)
+			if errors.Is(err, errNotRunning) {
+				absent, missed = append(absent, ev), append(missed, err)
+				continue
+			}
+			if err != nil {
 				failed = append(failed, err)
-				ev.OK, ev.Error = false, errs.Wire(err)
 			}
 			tell(ev)
 		}
-		return failed
+		// Who does not run is no failure where others do, as in PM2.
+		if len(absent) < len(ids) {
+			return failed
+		}
+		for _, ev := range absent {
+			tell(ev)
+		}
+		return missed
 	})
 }
 

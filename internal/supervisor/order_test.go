@@ -561,6 +561,18 @@ func TestSignal(t *testing.T) {
 			t.Errorf("sent %+v, the app is %s", got, w.row(0).State)
 		}
 		wantKind(t, signal("b", "USR2"), errs.Invalid, "not running")
+		if err := signal("all", "USR2"); err != nil {
+			t.Errorf("one of two runs: %v", err)
+		}
+		heard := 0
+		for _, one := range w.k.sent() {
+			if one.key == w.row(0).Key {
+				heard++
+			}
+		}
+		if heard != 2 {
+			t.Errorf("a got %d signals, want 2", heard)
+		}
 		wantKind(t, signal("a", "SIGNOPE"), errs.Invalid, "SIGNOPE")
 		wantKind(t, signal("zzz", "USR2"), errs.NotFound, "zzz")
 	})
