@@ -55,6 +55,10 @@ func normalise(args []string, arityOf func(command, option string) arity) (words
 		case needy && !more:
 			bare = []string{arg}
 			continue
+		case needy && next == "": // pflag would take the "=" of "-n=" for a value
+			options = append(options, arg, next)
+			i++
+			continue
 		case needy,
 			takes == anyValue && next != "" && !isOption(next),
 			takes == optionalNumber && isNumber(next),

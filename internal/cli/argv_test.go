@@ -78,3 +78,17 @@ func TestNormaliseKeepsSpaces(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestAnEmptyValueIsOne(t *testing.T) {
+	for _, option := range []string{"-n", "--name", "-fn"} {
+		env := world(t)
+		write(t, env, "run.sh", "#!/bin/sh\n")
+		d := &fakeDaemon{}
+		if r := try(t, env, d, "start", "run.sh", option, ""); r.code != 0 {
+			t.Fatalf("%s: got %+v", option, r)
+		}
+		if got := strings.Join(d.requests, "\n"); !strings.Contains(got, `"name":"run"`) {
+			t.Errorf("%s: an app without a name has that of its script; asked for %s", option, got)
+		}
+	}
+}
