@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -51,4 +52,13 @@ func runRenewal(ctx context.Context, env *Env, act string, opts startOptions) er
 		}
 		return env.conclude(ctx, c, opts)
 	})
+}
+
+// needsFile refuses for what is no file what only a file can hold.
+func (o startOptions) needsFile(op, target string) error {
+	if o.file.EnvName == "" {
+		return nil
+	}
+	return invalid(op, target, "variables of one environment stand in a file, as env_"+o.file.EnvName,
+		errors.New("--env works with a configuration file only"))
 }

@@ -129,20 +129,12 @@ func (e *Env) exists(path string) bool {
 	return err == nil
 }
 
-// needsFile refuses for what is no file what only a file can hold.
-func (o startOptions) needsFile(op, target string) error {
-	if o.file.EnvName == "" {
-		return nil
-	}
-	return invalid(op, target, "variables of one environment stand in a file, as env_"+o.file.EnvName,
-		errors.New("--env works with a configuration file only"))
-}
-
 // startTarget starts what is no file of configuration: something in the list,
 // or a script.
 func (e *Env) startTarget(ctx context.Context, c *client.Client, target string, opts startOptions) error {
-	if err := opts.needsFile(api.ActStart, target); err != nil {
-		return err
+	if name := opts.file.EnvName; name != "" { // PM2 takes it too, and it means nothing
+		e.warn("%s: --env %s has no effect without a configuration file", target, name)
+		opts.file.EnvName = ""
 	}
 	list, err := c.Instances(ctx, client.Query{})
 	if err != nil {

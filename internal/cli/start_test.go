@@ -56,7 +56,7 @@ func TestStartDecides(t *testing.T) {
 		"a script that is stopped is started":   {args: "start run.sh --name off", list: same, starts: true},
 		"another script of a name is added":     {args: "start run.sh --name tick", starts: true, force: true},
 		"the same script under another name":    {args: "start run.sh --name other", list: same, starts: true},
-		"--env without a file":                  {args: "start run.sh --env production", code: 1, stderr: "tend: start run.sh: --env works with a configuration file only\n      variables of one environment stand in a file, as env_production\n"},
+		"--env without a file":                  {args: "start run.sh --name new --env production", starts: true, stderr: "[tend][WARN] run.sh: --env production has no effect without a configuration file\n"},
 		"a name that is a file as well":         {args: "start run.sh", list: func(string) []api.Instance { return []api.Instance{{Name: "run.sh", State: api.Online}} }, starts: true},
 		"a name with a dot that is no file":     {args: "start v2.api", list: func(string) []api.Instance { return []api.Instance{{Name: "v2.api", State: api.Online}} }, act: "restart v2.api"},
 		"no target and no file of the usual":    {args: "start", code: 1, stderr: "tend: read ecosystem.config.js: no such file or directory\n      name a file that is there, or a script to start\n"},
