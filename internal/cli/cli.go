@@ -10,12 +10,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tend/internal/errs"
 	"tend/internal/home"
@@ -163,6 +165,9 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { env.usage(env.out, cmd) })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			err = fmt.Errorf("%q is no value of --%s", bad.GetValue(), bad.GetFlag().Name)
+		}
 		return &errs.Error{Kind: errs.Invalid, Err: err, Hint: "`" + cmd.CommandPath() + " --help` lists the options"}
 	})
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) }
@@ -178,7 +183,7 @@ func newRoot(env *Env) *cobra.Command {
 		newStartup(env), newUnstartup(env), newLogrotate(env), newInit(env), newCreate(env), newExamples(env), newReport(env),
 		newProfileCPU(env), newProfileMem(env), newDeepUpdate(env), newCompletion(env),
 	)
-	root.AddCommand(newAbsent(env)...)
+	root.AddCommand(newAbsent()...)
 	return root
 }
 

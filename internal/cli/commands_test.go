@@ -74,6 +74,9 @@ func TestActs(t *testing.T) {
 		"no target":            {args: "stop", code: 1, stderr: "tend: run stop: missing required argument \"id|name|namespace|all|/regex/|file|-\"\n      usage: tend stop <target...>\n"},
 		"an unknown signal":    {args: "sendSignal SIGNOPE api", code: 1, stderr: "tend: send signal SIGNOPE: \"SIGNOPE\" is not the name or number of a signal\n      SIGUSR2, USR2 or 12, for example\n"},
 		"a parallel of naught": {args: "stop api --parallel 0", code: 1, stderr: "tend: read option --parallel: \"0\" is not a number above 0\n"},
+		"no number":            {args: "logs --lines many", code: 1, stderr: "tend: \"many\" is no value of --lines\n      `tend logs --help` lists the options\n"},
+		"monitor of nobody":    {args: "monitor", code: 1, stderr: "tend: run monitor: " + absentForGood + "\n      with a target it marks apps in the list\n"},
+		"unmonitor of nobody":  {args: "unmonitor", code: 1, stderr: "tend: run unmonitor: missing required argument \"target\"\n      usage: tend unmonitor <target...>\n"},
 		"reload of nothing":    {args: "reload", code: 1, stderr: "tend: run reload: missing required argument \"id|name|namespace|all|/regex/|file|-\"\n      usage: tend reload <target...>\n"},
 		"reload with --env":    {args: "reload api --env prod", code: 1, stderr: "tend: reload api: --env works with a configuration file only\n      variables of one environment stand in a file, as env_prod\n"},
 	}

@@ -39,13 +39,15 @@ var later = []struct{ name, meanwhile string }{ //nolint:gochecknoglobals // a t
 	{"imonit", "`watch tend ls`, and `logs`"},
 }
 
-func absentForGood(env *Env) string {
-	return env.Program + " leaves it out for good: it is about PM2's paid service, or about PM2's own installation"
-}
+// Why a command is not here. It is tend that lacks it, also where it is called pm2.
+const (
+	absentForGood = "tend leaves it out for good: it is about PM2's paid service, or about PM2's own installation"
+	absentYet     = "tend does not have it yet"
+)
 
 // newAbsent are the commands that say why there are none. They take anything
 // and connect to nobody.
-func newAbsent(env *Env) []*cobra.Command {
+func newAbsent() []*cobra.Command {
 	var out []*cobra.Command
 	absent := func(name, hint, why string) {
 		out = append(out, &cobra.Command{
@@ -56,10 +58,10 @@ func newAbsent(env *Env) []*cobra.Command {
 		})
 	}
 	for _, name := range gone {
-		absent(name, "", absentForGood(env))
+		absent(name, "", absentForGood)
 	}
 	for _, c := range later {
-		absent(c.name, c.meanwhile, env.Program+" does not have it yet")
+		absent(c.name, c.meanwhile, absentYet)
 	}
 	return out
 }

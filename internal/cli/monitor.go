@@ -8,28 +8,27 @@ import (
 
 	"tend/api"
 	"tend/client"
-	"tend/internal/errs"
 )
 
 // newMonitor marks apps in the list. Without a target the command is one of
 // PM2's service.
 func newMonitor(env *Env) *cobra.Command {
-	return newMark(env, api.ActMonitor, "mark apps in the list as monitored: [M]")
+	return newMark(env, api.ActMonitor, "mark apps in the list as monitored: [M]", func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return nil
+		}
+		return invalid("run", cmd.Name(), "with a target it marks apps in the list", errors.New(absentForGood))
+	})
 }
 
 func newUnmonitor(env *Env) *cobra.Command {
-	return newMark(env, api.ActUnmonitor, "take the mark of monitored apps away")
+	return newMark(env, api.ActUnmonitor, "take the mark of monitored apps away", needs("target"))
 }
 
-func newMark(env *Env, act, short string) *cobra.Command {
+func newMark(env *Env, act, short string, wants cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
-		Use: act + " <target>", Short: short,
+		Use: act + " <target...>", Short: short, Args: wants,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &errs.Error{
-					Op: "run", On: act, Kind: errs.Invalid, Err: errors.New(absentForGood(env)), Hint: "with a target it marks apps in the list",
-				}
-			}
 			return runMark(cmd.Context(), env, act, args, listing(cmd.Flags()))
 		},
 	}
