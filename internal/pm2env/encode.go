@@ -255,7 +255,7 @@ func (b *builder) definition(s api.Spec, env map[string]string) {
 		b.put("gid", *s.GID)
 	}
 	b.policy(s)
-	b.watch(s.Watch)
+	b.watch(s.Watch, s.Cwd)
 	b.put("merge_logs", s.Log.Merge)
 	b.some("log_date_format", s.Log.Date)
 	b.some("log_type", s.Log.Type)
@@ -287,12 +287,17 @@ func (b *builder) policy(s api.Spec) {
 	b.put("listen_timeout", s.ListenTimeout)
 }
 
-func (b *builder) watch(w *api.Watch) {
-	if w == nil {
+// watch puts what is watched: PM2 says true of the working directory.
+func (b *builder) watch(w *api.Watch, cwd string) {
+	switch {
+	case w == nil:
 		b.put("watch", false)
 		return
+	case len(w.Paths) == 1 && w.Paths[0] == cwd:
+		b.put("watch", true)
+	default:
+		b.put("watch", w.Paths)
 	}
-	b.put("watch", w.Paths)
 	if len(w.Ignore) > 0 {
 		b.put("ignore_watch", w.Ignore)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -154,9 +153,10 @@ func TestNothingOfADumpIsLost(t *testing.T) {
 					if variable || fate[name] || name == "env" {
 						continue
 					}
+					_, seenFromCwd := value.([]any)
 					if got, ok := is[i][name]; !ok {
 						t.Errorf("%v: %s is lost", old["name"], name)
-					} else if !slices.Contains([]string{"watch", "status"}, name) && !cmp.Equal(got, value) {
+					} else if name != "status" && !(name == "watch" && seenFromCwd) && !cmp.Equal(got, value) {
 						t.Errorf("%v: %s is %v, was %v", old["name"], name, got, value)
 					}
 				}
