@@ -34,8 +34,11 @@ func TestMeter(t *testing.T) {
 		}
 	}
 
-	// Nothing of it in a pipe, and of a few instances.
+	// Nothing of it in a pipe, where each message is a line, and of a few instances.
 	env.Width = 0
+	if r = try(t, env, nil, "stop", "web"); !strings.HasPrefix(r.stdout, "[tend] Applying action stopProcessId on app [web](ids: [ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 ])\n") {
+		t.Errorf("got %q", r.stdout)
+	}
 	if r = try(t, env, nil, "stop", "web"); strings.Contains(r.stdout, "\r") || strings.Count(r.stdout, "✓") != n-1 {
 		t.Errorf("got %q", r.stdout)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 
 	"tend/api"
 	"tend/internal/errs"
-	"tend/internal/pm2env"
 )
 
 // style is what switches a colour or a weight on; ansiReset ends each.
@@ -142,7 +142,7 @@ func (e *Env) help(w *api.Error) string {
 func (e *Env) progress(ev api.Event) {
 	switch ev.Kind {
 	case api.EventTarget:
-		e.info("Applying action %s on app [%s](ids: %s)", action(ev.Act), ev.Target, pm2env.Inspect(ev.IDs))
+		e.info("Applying action %s on app [%s](ids: %s)", action(ev.Act), ev.Target, idsInLine(ev.IDs))
 		e.measure(len(ev.IDs))
 	case api.EventInstance:
 		if !e.count(ev) {
@@ -168,7 +168,7 @@ func (e *Env) step(s *api.Step) {
 	}
 	switch s.Do {
 	case api.StepStart, api.StepRestart, api.StepReload:
-		e.info("Applying action %s on app [%s](ids: %s)", action(s.Do), s.Name, pm2env.Inspect(s.IDs))
+		e.info("Applying action %s on app [%s](ids: %s)", action(s.Do), s.Name, idsInLine(s.IDs))
 		e.measure(len(s.IDs))
 	case api.StepUnchanged:
 		e.info("App [%s] is unchanged", s.Name)
@@ -221,6 +221,18 @@ func (e *Env) done(ev api.Event) {
 		_, _ = io.WriteString(e.Stderr, e.help(ev.Error)) // as for the line above
 		e.told = ev.Error.Error()
 	}
+}
+
+// idsInLine are ids as PM2 shows them, however many in one line.
+func idsInLine(ids []int) string {
+	if len(ids) == 0 {
+		return "[]"
+	}
+	text := make([]string, 0, len(ids))
+	for _, id := range ids {
+		text = append(text, strconv.Itoa(id))
+	}
+	return "[ " + strings.Join(text, ", ") + " ]"
 }
 
 // action is a verb as PM2 shows it.

@@ -1,6 +1,7 @@
 package pm2env
 
 import (
+	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -52,8 +53,13 @@ func inspect(v any, indent int) (string, int) {
 	if len(parts) == 0 {
 		return opening + closing, 0
 	}
-	width := indent + lineMargin + 2*len(parts)
 	broken := false
+	if opening == "[" && len(parts) > groupAbove {
+		lines := grouped(parts, indent, v)
+		broken = len(lines) < len(parts)
+		parts = lines
+	}
+	width := indent + lineMargin + 2*len(parts)
 	for _, p := range parts {
 		width += utf8.RuneCountInString(p)
 		broken = broken || strings.Contains(p, "\n")
@@ -63,6 +69,74 @@ func inspect(v any, indent int) (string, int) {
 	}
 	margin := "\n" + strings.Repeat(" ", indent)
 	return opening + margin + "  " + strings.Join(parts, ","+margin+"  ") + margin + closing, levels + 1
+}
+
+// Lists of more elements than groupAbove stand in columns, in so many at most.
+const (
+	groupAbove  = 6
+	mostColumns = 12
+)
+
+// grouped are lines of elements in columns, as Node chooses their number: it
+// wants a rectangle in which a line is about two and a half times as high as a
+// character is wide. Without any two in a line it gives back parts.
+func grouped(parts []string, indent int, list any) []string {
+	const separator = 2
+	total, longest := 0, 0
+	lengths := make([]int, len(parts))
+	for i, p := range parts {
+		lengths[i] = utf8.RuneCountInString(p)
+		total += lengths[i] + separator
+		longest = max(longest, lengths[i])
+	}
+	widest, count := float64(longest+separator), float64(len(parts))
+	if 3*(longest+separator)+indent >= lineWidth || longest > 6 && float64(total)/widest <= 5 {
+		return parts
+	}
+	typical := max(widest-3-math.Sqrt(widest-float64(total)/count), 1)
+	columns := min(int(math.Round(math.Sqrt(2.5*typical*count)/typical)), (lineWidth-indent)/(longest+separator), mostColumns)
+	if columns <= 1 {
+		return parts
+	}
+	widths := make([]int, columns)
+	for i, n := range lengths {
+		widths[i%columns] = max(widths[i%columns], n+separator)
+	}
+	right := areNumbers(list)
+	var lines []string
+	for first := 0; first < len(parts); first += columns {
+		var line strings.Builder
+		end := min(first+columns, len(parts))
+		for i := first; i < end; i++ {
+			pad := strings.Repeat(" ", widths[i-first]-separator-lengths[i])
+			switch {
+			case right:
+				line.WriteString(pad + parts[i])
+			case i+1 < end:
+				line.WriteString(parts[i] + "," + pad + " ")
+				continue
+			default:
+				line.WriteString(parts[i])
+			}
+			if i+1 < end {
+				line.WriteString(", ")
+			}
+		}
+		lines = append(lines, line.String())
+	}
+	return lines
+}
+
+// areNumbers tells lists of numbers, which are flush right, from others.
+func areNumbers(list any) bool {
+	for _, e := range elements(list) {
+		switch e.(type) {
+		case int, int64, float64:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // bareKey is key as it may stand before a colon in JavaScript.

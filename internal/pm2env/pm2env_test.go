@@ -324,6 +324,8 @@ func TestInspect(t *testing.T) {
 	}{
 		"a pong":              {Object{{"msg", "pong"}}, "{ msg: 'pong' }"},
 		"ids":                 {[]int{1, 2}, "[ 1, 2 ]"},
+		"many ids":            {[]int{0, 1, 2, 3, 4, 5, 6, 10, 100}, "[\n  0, 1,  2,   3, 4,\n  5, 6, 10, 100\n]"},
+		"many texts":          {strings.Fields("a bb c dd e ff ggg"), "[\n  'a',   'bb',\n  'c',   'dd',\n  'e',   'ff',\n  'ggg'\n]"},
 		"no ids":              {[]int{}, "[]"},
 		"no members":          {Object{}, "{}"},
 		"a key that needs it": {Object{{"a-b", 1}, {"_c1", 2}, {"1d", 3}}, "{ 'a-b': 1, _c1: 2, '1d': 3 }"},
