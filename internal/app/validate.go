@@ -19,6 +19,10 @@ import (
 // maxInstances bounds what a slip of the finger can start.
 const maxInstances = 10_000
 
+// maxName leaves room for what the names of log files have behind it, also of
+// those put aside: a file system takes 255 bytes.
+const maxName = 200
+
 // Validate says what is wrong with s, all of it, or nil. The error is an
 // *errs.Error of kind Invalid that names the app.
 func Validate(s *api.Spec) error {
@@ -32,6 +36,8 @@ func Validate(s *api.Spec) error {
 		bad("name: %q is reserved: commands use it for every app", s.Name)
 	case strings.ContainsAny(s.Name, "\x00\n\r"):
 		bad("name: %q holds a line break or a zero byte", s.Name)
+	case len(s.Name) > maxName:
+		bad("name: it has %d bytes, and files are named after it: at most %d", len(s.Name), maxName)
 	}
 	if s.Namespace == "" {
 		bad("namespace: it is empty")

@@ -29,6 +29,8 @@ func TestValidate(t *testing.T) {
 		"a reserved name":            {func(s *api.Spec) { s.Name = "all" }, `name: "all" is reserved: commands use it for every app`},
 		"a line break in the name":   {func(s *api.Spec) { s.Name = "a\nb" }, `name: "a\nb" holds a line break or a zero byte`},
 		"a zero byte in the name":    {func(s *api.Spec) { s.Name = "a\x00" }, `name: "a\x00" holds a line break or a zero byte`},
+		"a name of 200 bytes":        {func(s *api.Spec) { s.Name = strings.Repeat("x", 200) }, ""},
+		"a name of 201 bytes":        {func(s *api.Spec) { s.Name = strings.Repeat("x", 201) }, "name: it has 201 bytes, and files are named after it: at most 200"},
 		"a name of digits":           {func(s *api.Spec) { s.Name = "5" }, ""},
 		"a name of many words":       {func(s *api.Spec) { s.Name = "die grüne /app" }, ""},
 		"no namespace":               {func(s *api.Spec) { s.Namespace = "" }, "namespace: it is empty"},

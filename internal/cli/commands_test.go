@@ -392,6 +392,15 @@ func TestFlush(t *testing.T) {
 	}
 }
 
+func TestFlushTellsEachFile(t *testing.T) {
+	list := instances()[:1]
+	list[0].LogFile, list[0].ErrFile = "/h/logs/tick.log", ""
+	r := try(t, world(t), &fakeDaemon{instances: list}, "flush", "tick")
+	if want := "[tend] Flushing:\n[tend] /h/logs/tick.log\n[tend] /h/logs/tick-out.log\n[tend] Logs flushed\n"; r.code != 0 || r.stdout != want {
+		t.Errorf("got %+v, want %q", r, want)
+	}
+}
+
 func TestReloadLogs(t *testing.T) {
 	r := try(t, world(t), &fakeDaemon{}, "reloadLogs")
 	if want := "[tend] Reloading all logs...\n[tend] All logs reloaded\n"; r.code != 0 || r.stdout != want || len(r.requests) != 1 {

@@ -26,8 +26,11 @@ func runFlush(ctx context.Context, env *Env, targets []string) error {
 		}
 		env.info("Flushing:")
 		for _, in := range list {
-			env.info("%s", in.OutFile)
-			env.info("%s", in.ErrFile)
+			for _, path := range []string{in.LogFile, in.OutFile, in.ErrFile} {
+				if path != "" {
+					env.info("%s", path)
+				}
+			}
 		}
 		if len(targets) == 0 {
 			env.info("%s", env.Home.Log())
