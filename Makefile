@@ -28,7 +28,7 @@ man:
 demo: build
 	go build -o $(DEMO)/server ./examples/server
 	$(TEND) start examples/ecosystem.config.js
-	python3 examples/ask.py http://127.0.0.1:47310/hello http://127.0.0.1:47320/ http://127.0.0.1:47322/
+	python3 examples/ask.py http://127.0.0.1:17310/hello http://127.0.0.1:17320/ http://127.0.0.1:17322/
 
 demo-stop:
 	test ! -x bin/tend || $(TEND) kill

@@ -1,7 +1,7 @@
 // A web server that says who answers, and ends when it is asked to.
 const http = require('node:http');
 
-const port = Number(process.env.PORT || 47310);
+const port = Number(process.env.PORT || 17310);
 let answered = 0;
 
 const server = http.createServer((req, res) => {

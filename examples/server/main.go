@@ -31,10 +31,14 @@ func run(ctx context.Context) error {
 		Handler:           http.HandlerFunc(answer),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", server.Addr)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		fmt.Println("server listens on", server.Addr)
-		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
