@@ -3,9 +3,15 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
 
 	"tend/api"
 	"tend/client"
+	"tend/internal/errs"
 )
 
 // Connect is a client of the daemon. Where none runs it starts one when spawn
@@ -40,6 +46,9 @@ func (e *Env) spawn(ctx context.Context, c *client.Client) (api.Pong, error) {
 		}
 		return c.Ping(ctx)
 	}
+	if err := e.besidePM2(ctx); err != nil {
+		return api.Pong{}, err
+	}
 	spawned, err := e.Launch(ctx)
 	if err != nil {
 		return api.Pong{}, err
@@ -49,6 +58,26 @@ func (e *Env) spawn(ctx context.Context, c *client.Client) (api.Pong, error) {
 		e.note("Started the daemon, pid %d, home %s", pong.PID, e.Home)
 	}
 	return pong, err
+}
+
+// besidePM2 is the error of a home in which PM2 itself runs: a second manager
+// there would run each app a second time.
+func (e *Env) besidePM2(ctx context.Context) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", e.Home.PM2Socket())
+	if err != nil {
+		return nil //nolint:nilerr // nobody listens there
+	}
+	_ = conn.Close() // nothing was sent
+	text, _ := os.ReadFile(e.Home.PM2Pid())
+	pid := strings.TrimSpace(string(text))
+	if _, err := strconv.Atoi(pid); err != nil {
+		pid = "PID"
+	}
+	return &errs.Error{
+		Op: "use home", On: string(e.Home), Kind: errs.Exists,
+		Err:  fmt.Errorf("PM2 itself runs in it, pid %s, and the apps of its list with it", pid),
+		Hint: fmt.Sprintf("`kill %s` ends PM2 and its apps; `%s resurrect` then starts what it has saved", pid, e.Program),
+	}
 }
 
 // with runs do with a client of the daemon, which is started where none runs.

@@ -19,6 +19,9 @@ func newKill(env *Env) *cobra.Command {
 func runKill(ctx context.Context, env *Env) error {
 	c, err := env.Connect(ctx, false)
 	if errors.Is(err, client.ErrAbsent) {
+		if err := env.besidePM2(ctx); err != nil {
+			return err
+		}
 		env.info("No daemon runs in %s", env.Home)
 		return nil
 	}

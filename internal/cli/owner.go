@@ -72,6 +72,9 @@ func (o *owner) begin(ctx context.Context) error {
 	if err := h.Make(); err != nil {
 		return err
 	}
+	if err := o.env.besidePM2(ctx); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(h.Owned(), 0o700); err != nil {
 		return o.refuse("create", h.Owned(), err)
 	}

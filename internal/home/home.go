@@ -94,6 +94,11 @@ func (d Dir) Settings() string { return d.path("module_conf.json") }
 // LastList is the list as it was when the daemon was last killed on purpose.
 func (d Dir) LastList() string { return d.path("last.pm2") }
 
+// PM2Socket is where PM2 itself listens while it runs in this home, and PM2Pid
+// holds its pid.
+func (d Dir) PM2Socket() string { return d.path("rpc.sock") }
+func (d Dir) PM2Pid() string    { return d.path("pm2.pid") }
+
 // Logs is where the output of apps goes by default.
 func (d Dir) Logs() string { return d.path("logs") }
 
