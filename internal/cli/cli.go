@@ -165,10 +165,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { env.usage(env.out, cmd) })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-			err = fmt.Errorf("%q is no value of --%s", bad.GetValue(), bad.GetFlag().Name)
-		}
-		return &errs.Error{Kind: errs.Invalid, Err: err, Hint: "`" + cmd.CommandPath() + " --help` lists the options"}
+		return &errs.Error{Kind: errs.Invalid, Err: plainly(err), Hint: "`" + cmd.CommandPath() + " --help` lists the options"}
 	})
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) }
 	defineOptions(root.PersistentFlags())
@@ -185,6 +182,23 @@ func newRoot(env *Env) *cobra.Command {
 	)
 	root.AddCommand(newAbsent()...)
 	return root
+}
+
+// plainly is an error of the parser of options without the names of Go's
+// functions.
+func plainly(err error) error {
+	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	want := "a number"
+	switch bad.GetFlag().Value.Type() {
+	case "bool":
+		want = "true or false"
+	case "int":
+		want = "a whole number"
+	}
+	return fmt.Errorf("--%s: %q is not %s", bad.GetFlag().Name, bad.GetValue(), want)
 }
 
 func (e *Env) unknownCommand(root *cobra.Command, word string) error {

@@ -74,7 +74,7 @@ func TestActs(t *testing.T) {
 		"no target":            {args: "stop", code: 1, stderr: "tend: run stop: missing required argument \"id|name|namespace|all|/regex/|file|-\"\n      usage: tend stop <target...>\n"},
 		"an unknown signal":    {args: "sendSignal SIGNOPE api", code: 1, stderr: "tend: send signal SIGNOPE: \"SIGNOPE\" is not the name or number of a signal\n      SIGUSR2, USR2 or 12, for example\n"},
 		"a parallel of naught": {args: "stop api --parallel 0", code: 1, stderr: "tend: read option --parallel: \"0\" is not a number above 0\n"},
-		"no number":            {args: "logs --lines many", code: 1, stderr: "tend: \"many\" is no value of --lines\n      `tend logs --help` lists the options\n"},
+		"no number":            {args: "logs --lines many", code: 1, stderr: "tend: --lines: \"many\" is not a whole number\n      `tend logs --help` lists the options\n"},
 		"monitor of nobody":    {args: "monitor", code: 1, stderr: "tend: run monitor: " + absentForGood + "\n      with a target it marks apps in the list\n"},
 		"unmonitor of nobody":  {args: "unmonitor", code: 1, stderr: "tend: run unmonitor: missing required argument \"target\"\n      usage: tend unmonitor <target...>\n"},
 		"reload of nothing":    {args: "reload", code: 1, stderr: "tend: run reload: missing required argument \"id|name|namespace|all|/regex/|file|-\"\n      usage: tend reload <target...>\n"},
@@ -171,6 +171,7 @@ func TestLooking(t *testing.T) {
 		"extra arguments":        {args: "prettylist foo", code: 1, stderr: "tend: run prettylist: unknown argument \"foo\"\n      usage: tend prettylist\n"},
 		"an unknown command":     {args: "foo", code: 1, stderr: "tend: find command foo: command not found\n      `tend --help` lists the commands\n"},
 		"a mistyped command":     {args: "sotp x", code: 1, stderr: "tend: find command sotp: command not found\n      did you mean stop or set?\n"},
+		"a number that is none":  {args: "logs --lines x", code: 1, stderr: "tend: --lines: \"x\" is not a whole number\n      `tend logs --help` lists the options\n"},
 		"an unknown option":      {args: "ls --bogus", code: 1, stderr: "tend: unknown flag: --bogus\n      `tend list --help` lists the options\n"},
 		"an unknown column":      {args: "ls --sort foo", code: 1, stderr: "tend: sort by foo: there is no such column\n      name, namespace, pid, id, cpu, memory, uptime or status, and :desc for the other way round\n"},
 		"silence":                {args: "-s foo", code: 1},
@@ -197,6 +198,9 @@ func TestHelp(t *testing.T) {
 		text := r.stdout
 		if code == 1 {
 			text = r.stderr
+		}
+		if args == "-h" && !strings.Contains(text, "powershell]\n"+strings.Repeat(" ", 37)+"complete") {
+			t.Errorf("what a long command does is not in its column: %s", text)
 		}
 		if r.code != code || !strings.Contains(text, "Usage: tend") {
 			t.Errorf("tend %s: got code %d and %q, want %d and the usage", args, r.code, text, code)

@@ -44,7 +44,7 @@ func TestForegroundRefuses(t *testing.T) {
 		"dev":                      "missing required argument",
 		"run --web app.js":         "--web is not here",
 		"run --delay -1 app.js":    "a time is not negative",
-		"run --delay soon app.js":  "no value of --delay",
+		"run --delay soon app.js":  `--delay: "soon" is not a number`,
 		"attach":                   "missing required argument",
 		"inspect":                  "missing required argument",
 		"run app.js --unheard-of":  "unknown flag",

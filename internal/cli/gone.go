@@ -33,10 +33,10 @@ var later = []struct{ name, meanwhile string }{ //nolint:gochecknoglobals // a t
 	{"pull", "`git pull` in the app's directory, then `reload`"},
 	{"forward", "`git checkout` in the app's directory, then `reload`"},
 	{"backward", "`git checkout` in the app's directory, then `reload`"},
-	{"monit", "`watch tend ls`, and `logs`"},
-	{"dashboard", "`watch tend ls`, and `logs`"},
-	{"dash", "`watch tend ls`, and `logs`"},
-	{"imonit", "`watch tend ls`, and `logs`"},
+	{"monit", "`tend ls` shows what runs, `tend logs` what it writes"},
+	{"dashboard", "`tend ls` shows what runs, `tend logs` what it writes"},
+	{"dash", "`tend ls` shows what runs, `tend logs` what it writes"},
+	{"imonit", "`tend ls` shows what runs, `tend logs` what it writes"},
 }
 
 // Why a command is not here. It is tend that lacks it, also where it is called pm2.

@@ -70,7 +70,7 @@ func (p *logPrinter) past(l read.Line) error {
 	case p.opts.json || p.opts.format:
 		return p.formatted(s, l)
 	case p.opts.raw:
-		return p.write(s, l.Text)
+		return p.inTurn(s, l.Text)
 	}
 	p.line = p.prefix(p.line[:0], s, pastWidth)
 	p.line = p.highlight(p.line, l.Text)
@@ -132,6 +132,21 @@ func (p *logPrinter) write(s *source, line []byte) error {
 		return err
 	}
 	return w.WriteByte('\n')
+}
+
+// inTurn writes a raw line behind all that was printed before it: on a terminal
+// the two outputs are one.
+func (p *logPrinter) inTurn(s *source, line []byte) error {
+	before := p.stderr
+	if s.kind == errSource {
+		before = p.env.out
+	}
+	if before.Buffered() > 0 {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	return p.write(s, line)
 }
 
 // prefix is whose a line is: the name in the colour of the app, the bar in that

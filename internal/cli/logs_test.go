@@ -192,6 +192,32 @@ func TestLogsFollow(t *testing.T) {
 	}
 }
 
+// TestRawLogsInTurn: on a terminal both outputs are one.
+func TestRawLogsInTurn(t *testing.T) {
+	env, d := logged(t)
+	serve(t, env, d)
+	var both bytes.Buffer
+	env.Stdout, env.Stderr = &both, &both
+	if code := Main(t.Context(), strings.Fields("logs --raw --nostream --lines 1"), env); code != 0 {
+		t.Fatalf("exit code %d: %s", code, both.String())
+	}
+	got := strings.NewReplacer(env.Cwd, "CWD", string(env.Home), "HOME").Replace(both.String())
+	want := `[TAILING] Tailing last 1 lines for [all] processes (change the value with --lines option)
+CWD/tick-out.log last 1 lines:
+three
+
+CWD/tick-err.log last 1 lines:
+oops
+
+CWD/long.log last 1 lines:
+x
+
+`
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("-got +want:\n%s", diff)
+	}
+}
+
 func TestLogsFollowInEachForm(t *testing.T) {
 	const stamp = `\d{4}-\d\d-\d\d`
 	for args, want := range map[string]string{

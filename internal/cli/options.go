@@ -305,7 +305,7 @@ func (e *Env) usage(w io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(w, "%s %s [command] [options] [-- arguments of the app]\n\n%s\n", bold("Usage:"), e.Program, bold("Commands:"))
 		for _, c := range cmd.Commands() {
 			if c.IsAvailableCommand() && c.Name() != "help" {
-				fmt.Fprintf(w, "  %-34s %s\n", c.Use, c.Short)
+				fmt.Fprintf(w, "  %s %s\n", inColumn(c.Use, 34), c.Short)
 			}
 		}
 	} else {
@@ -314,7 +314,7 @@ func (e *Env) usage(w io.Writer, cmd *cobra.Command) {
 			fmt.Fprintf(w, "%s %s\n", bold("Also:"), strings.Join(cmd.Aliases, ", "))
 		}
 		for _, c := range cmd.Commands() {
-			fmt.Fprintf(w, "  %s %-34s %s\n", cmd.Name(), c.Use, c.Short)
+			fmt.Fprintf(w, "  %s %s\n", inColumn(cmd.Name()+" "+c.Use, 34), c.Short)
 		}
 		if cmd.Example != "" {
 			fmt.Fprintf(w, "\n%s\n%s\n", bold("Examples:"), cmd.Example)
@@ -339,6 +339,15 @@ func (e *Env) usage(w io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(w, "  %s --%-34s %s\n", short, strings.TrimSpace(o.name+" "+o.value), o.usage)
 	}
 	fmt.Fprintf(w, "\nExit code 0 when all went well, 1 when something failed.\n")
+}
+
+// inColumn is s filled up to width; what is longer leaves the next line to what
+// stands beside it.
+func inColumn(s string, width int) string {
+	if len(s) > width {
+		return s + "\n  " + strings.Repeat(" ", width)
+	}
+	return s + strings.Repeat(" ", width-len(s))
 }
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tend/internal/config"
+	"tend/internal/home"
 )
 
 func TestNamesOfPM2(t *testing.T) {
@@ -75,6 +78,48 @@ func TestAbsent(t *testing.T) {
 	env.Program = "pm2" // which has it
 	if r := try(t, env, nil, "deploy"); !strings.Contains(r.stderr, "tend does not have it yet") {
 		t.Errorf("deploy: got %+v", r)
+	}
+}
+
+// TestHomeWithPM2InIt: no second manager is started beside PM2's own.
+func TestHomeWithPM2InIt(t *testing.T) {
+	env := world(t)
+	env.Program = "pm2"
+	env.Own = func(context.Context, home.Dir) error {
+		t.Error("a daemon was owned")
+		return nil
+	}
+	l, err := net.Listen("unix", env.Home.PM2Socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(env.Home.PM2Pid(), []byte("77\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "[PM2][ERROR] use home " + string(env.Home) + ": PM2 itself runs in it, pid 77, and the apps of its list with it\n" +
+		"     `kill 77` ends PM2 and its apps; `pm2 resurrect` then starts what it has saved\n"
+	for _, args := range []string{"ls", "resurrect", "kill", "ls --no-daemon", "run app.js"} {
+		if r := try(t, env, nil, strings.Fields(args)...); r.code != 1 || r.stderr != want {
+			t.Errorf("%s: got %+v, want %s", args, r, want)
+		}
+	}
+	// PM2 that was killed leaves its socket.
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r := try(t, env, nil, "kill"); r.code != 0 {
+		t.Errorf("behind a socket that nobody listens on: got %+v", r)
+	}
+}
+
+func TestHintsGoByOurName(t *testing.T) {
+	for program, want := range map[string]string{"tend": "`tend ls` shows what there is", "pm2": "`pm2 ls` shows what there is"} {
+		env := world(t)
+		env.Program = program
+		if r := try(t, env, &fakeDaemon{}, "describe", "nobody"); !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: got %+v, want %s", program, r, want)
+		}
 	}
 }
 

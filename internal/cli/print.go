@@ -122,12 +122,21 @@ func (e *Env) margin() string { return strings.Repeat(" ", len(e.Program)+len(":
 
 func (e *Env) inMargin(text string) string { return strings.ReplaceAll(text, "\n", "\n"+e.margin()) }
 
+// ourName has the commands in a hint begin with the name that we were called by;
+// the daemon, where most hints come from, does not know it.
+func (e *Env) ourName(hint string) string {
+	if !e.asPM2() {
+		return hint
+	}
+	return strings.ReplaceAll(hint, "`tend ", "`pm2 ")
+}
+
 // help is what an error says below its first line.
 func (e *Env) help(w *api.Error) string {
 	var b strings.Builder
 	margin := e.margin()
 	if w.Hint != "" {
-		b.WriteString(margin + e.inMargin(w.Hint) + "\n")
+		b.WriteString(margin + e.inMargin(e.ourName(w.Hint)) + "\n")
 	}
 	if len(w.Lines) > 0 {
 		b.WriteString(margin + "its last lines:\n")
