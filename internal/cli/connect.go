@@ -76,7 +76,7 @@ func (e *Env) besidePM2(ctx context.Context) error {
 	return &errs.Error{
 		Op: "use home", On: string(e.Home), Kind: errs.Exists,
 		Err:  fmt.Errorf("PM2 itself runs in it, pid %s, and the apps of its list with it", pid),
-		Hint: fmt.Sprintf("`kill %s` ends PM2 and its apps; `%s resurrect` then starts what it has saved", pid, e.Program),
+		Hint: fmt.Sprintf("`kill %s` ends PM2 and its apps; `tend resurrect` then starts what it has saved", pid),
 	}
 }
 
