@@ -26,7 +26,9 @@ const (
 	settleLimit = 3 * time.Second
 	// drainLimit bounds the wait for the last output of a process that ended.
 	drainLimit = 200 * time.Millisecond
-	lastLines  = 12
+	// lastLines reach back to the message of what node ends with when nobody
+	// caught it, over its stack and its properties.
+	lastLines = 20
 )
 
 // settling is an instance that was just started.
