@@ -308,8 +308,12 @@ func TestEnvironmentOfADeployment(t *testing.T) {
 	if diff := cmp.Diff(got.Apps[0].Env, map[string]string{"A": "1", "B": "2", "C": "1", "D": "0"}); diff != "" {
 		t.Errorf("got - want +\n%s", diff)
 	}
-	if diff := cmp.Diff(got.Warnings, []string{"Environment [prod] is not defined in process file"}); diff != "" {
+	if diff := cmp.Diff(got.Warnings, []string{"Environment [prod] is not defined in process file for two, three"}); diff != "" {
 		t.Errorf("warnings: got - want +\n%s", diff)
+	}
+	got, err = Load(t.Context(), c, "a.json", Options{EnvName: "test"})
+	if diff := cmp.Diff(got.Warnings, []string{"Environment [test] is not defined in process file"}); err != nil || diff != "" {
+		t.Errorf("%v, warnings of what no app has: got - want +\n%s", err, diff)
 	}
 }
 

@@ -189,6 +189,7 @@ func (d *document) resolve(c Context, o Options) (r Result, faults, notes faults
 	if o.EnvName != "" {
 		o.deployEnv = d.envOfDeploy(o.EnvName, &faults)
 	}
+	looked := 0
 	for i, e := range entries {
 		if len(o.Only) > 0 && !slices.Contains(o.Only, nameOf(e.fields, Options{})) {
 			continue
@@ -203,8 +204,9 @@ func (d *document) resolve(c Context, o Options) (r Result, faults, notes faults
 		}
 		faults = append(faults, res.faults...)
 		notes = append(notes, res.notes...)
+		looked++
 	}
-	return r, faults, notes, nil
+	return r, faults, withNames(notes, looked), nil
 }
 
 func (d *document) envOfDeploy(name string, faults *faults) variables {

@@ -108,6 +108,33 @@ func reference(text string) (*api.Secret, error) {
 	return &api.Secret{Cmd: words(rest)}, nil
 }
 
+// without is the note that an app has nothing for the environment that was
+// asked for.
+type without struct{ env, app string }
+
+// Error is in PM2's words, which do not say whom they are about.
+func (w without) Error() string {
+	return fmt.Sprintf("Environment [%s] is not defined in process file", w.env)
+}
+
+// withNames says in the notes on so many apps which have nothing for the
+// environment, where others have.
+func withNames(notes faults, apps int) faults {
+	var names []string
+	var last without
+	rest := slices.DeleteFunc(slices.Clone(notes), func(f fault) bool {
+		w, ok := errors.AsType[without](f.err)
+		if ok {
+			last, names = w, append(names, w.app)
+		}
+		return ok
+	})
+	if len(names) == 0 || len(names) == apps {
+		return notes
+	}
+	return append(rest, fault{err: fmt.Errorf("%w for %s", last, strings.Join(names, ", "))})
+}
+
 // resolveEnv merges what the app says of its variables, low to high.
 func (r *resolver) resolveEnv() {
 	d, env := &r.draft, variables{}
@@ -119,7 +146,7 @@ func (r *resolver) resolveEnv() {
 	if name := r.o.EnvName; name != "" {
 		chosen, ok := d.envs[name]
 		if !ok {
-			r.notes = append(r.notes, fault{err: fmt.Errorf("Environment [%s] is not defined in process file", name)}) //nolint:staticcheck // PM2's words, which are no error here
+			r.notes = append(r.notes, fault{err: without{name, strings.TrimPrefix(r.label, "app ")}})
 		}
 		maps.Copy(env, chosen)
 	}

@@ -29,6 +29,8 @@ const (
 	places   = 6
 )
 
+var named = [places]string{"second", "minute", "hour", "day of the month", "month", "day of the week"} //nolint:gochecknoglobals // a table, never written
+
 // Parse reads a pattern, and refuses one that never comes due.
 func Parse(text string) (Pattern, error) {
 	fields, err := gronx.Segments(text)
@@ -59,7 +61,7 @@ func check(field string, place int) error {
 		alone := []string{"*", "*", "*", "*", "*", "*", "*"}
 		alone[place] = element
 		if element == "" || !gronx.IsValid(strings.Join(alone, " ")) {
-			return fmt.Errorf("%q is not understood", field)
+			return fmt.Errorf("%q is not understood as the %s", field, named[place])
 		}
 	}
 	return nil
