@@ -10,7 +10,7 @@ import (
 const examples = `
 Start and keep alive
   % start app.js                          a script; .py, .rb, .sh and others too
-  % start ./server --name api -- --port 80 a program, with arguments of its own
+  % start ./server -n api -- --port 80       a program, with arguments of its own
   % start app.js -i max                   one worker a core, which share the port
   % start "npm run dev" --name dev        a whole command
   % start ecosystem.config.js             the apps of a file; % init writes one

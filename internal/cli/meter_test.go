@@ -49,6 +49,16 @@ func TestMeter(t *testing.T) {
 	}
 }
 
+// TestWarningsAreWhole on a terminal that is too narrow for them.
+func TestWarningsAreWhole(t *testing.T) {
+	env := world(t)
+	env.Width = 40
+	d := &fakeDaemon{pong: api.Pong{PID: 7, Version: "v0"}}
+	if r := try(t, env, d, "ping"); !strings.HasSuffix(r.stderr, "`tend update` brings it to this one\n") {
+		t.Errorf("got %q", r.stderr)
+	}
+}
+
 func TestMeterOfAStart(t *testing.T) {
 	d := &fakeDaemon{events: []api.Event{{Kind: api.EventApp, Name: "run", IDs: make([]int, 20)}}}
 	for id := range 20 {

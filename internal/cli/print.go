@@ -77,9 +77,10 @@ func (e *Env) note(format string, args ...any) {
 	e.line(e.Stderr, styleGreen, e.tag(), fmt.Sprintf(format, args...))
 }
 
-// warn tells what a person should know.
+// warn tells what a person should know, all of it however narrow the terminal
+// is: what to do about it often comes last.
 func (e *Env) warn(format string, args ...any) {
-	e.line(e.Stderr, styleYellow, e.tag()+"[WARN]", fmt.Sprintf(format, args...))
+	e.tagged(e.Stderr, styleYellow, e.tag()+"[WARN]", fmt.Sprintf(format, args...))
 }
 
 // fail tells what went wrong with one of several things, all of it however
@@ -95,6 +96,10 @@ func (e *Env) line(w io.Writer, s style, tag, text string) {
 	if e.Width > 0 {
 		text, _ = fit(text, max(e.Width-len(tag)-1, 1))
 	}
+	e.tagged(w, s, tag, text)
+}
+
+func (e *Env) tagged(w io.Writer, s style, tag, text string) {
 	e.wipeMeter()
 	fmt.Fprintln(w, e.paint(s, tag)+" "+text)
 	e.drawMeter()
