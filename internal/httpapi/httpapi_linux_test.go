@@ -105,6 +105,7 @@ func (k *keeper) PID() (int, string)              { return firstPid, "" }
 type collector struct{}
 
 func (collector) Add(collect.Stream) error { return nil }
+func (collector) Discard(string)           {}
 
 // daemon is a server and all that it stands before.
 type daemon struct {

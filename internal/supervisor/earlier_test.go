@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tend/internal/keeper/wire"
 	"tend/internal/nodeipc"
 )
@@ -61,8 +63,15 @@ func TestLaunchesThatAreOverAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.start(spec("a"))
-		for range mostEarlier + 5 {
+		var oldest []string // of their streams
+		for n := range mostEarlier + 5 {
+			if n < 5 {
+				oldest = append(oldest, wire.PipeName(w.row(0).Key, 1), wire.PipeName(w.row(0).Key, 2))
+			}
 			w.act("restart", "a")
+		}
+		if diff := cmp.Diff(oldest, w.c.discarded()); diff != "" {
+			t.Errorf("discarded (-want +got):\n%s", diff)
 		}
 		w.close()
 		w = openWorld(t, w.home, w.k, w.k.inventory())

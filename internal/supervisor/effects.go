@@ -34,7 +34,7 @@ func (s *Supervisor) prepare(in *instance, effects []lifecycle.Effect) {
 			continue
 		}
 		delete(s.keys, in.rec.Key)
-		in.rec.Earlier = s.unread(in.rec.Earlier, in.rec.Key)
+		s.remember(&in.rec, in.rec.Key)
 		in.rec.Key, in.rec.KeyLaunch = newKey(), sp.Launch
 		in.rec.Proc.PID, in.rec.Proc.Start = 0, 0
 		in.rec.Worker, in.rec.Actions = 0, nil
@@ -52,12 +52,23 @@ func (s *Supervisor) prepare(in *instance, effects []lifecycle.Effect) {
 // behind.
 const mostEarlier = 32
 
+// remember keeps launches of an instance that are over. The oldest that are too
+// many have waited in vain: their output is let go.
+func (s *Supervisor) remember(r *store.Record, keys ...string) {
+	r.Earlier = s.unread(slices.Concat(r.Earlier, keys))
+	beyond := max(0, len(r.Earlier)-mostEarlier)
+	for _, key := range r.Earlier[:beyond] {
+		s.opts.Logs.Discard(wire.PipeName(key, 1))
+		s.opts.Logs.Discard(wire.PipeName(key, 2))
+	}
+	r.Earlier = r.Earlier[beyond:]
+}
+
 // unread are those of some launches whose output may not be in its files yet.
-func (s *Supervisor) unread(earlier []string, more ...string) []string {
-	left := slices.DeleteFunc(slices.Concat(earlier, more), func(key string) bool {
+func (s *Supervisor) unread(keys []string) []string {
+	return slices.DeleteFunc(keys, func(key string) bool {
 		return !s.holds(wire.PipeName(key, 1)) && !s.holds(wire.PipeName(key, 2))
 	})
-	return left[max(0, len(left)-mostEarlier):]
 }
 
 // newKey is a random UUID (RFC 9562, version 4). It is also the unique_id in

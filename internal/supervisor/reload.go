@@ -207,8 +207,8 @@ func (s *Supervisor) drained(in *instance) {
 func (s *Supervisor) unhide(in *instance) {
 	of := in.of
 	of.hidden = slices.DeleteFunc(of.hidden, func(h *instance) bool { return h == in })
-	if unread := s.unread(in.rec.Earlier, in.rec.Key); len(unread) > 0 && !of.left {
-		of.rec.Earlier = s.unread(of.rec.Earlier, unread...)
+	if unread := s.unread(slices.Concat(in.rec.Earlier, []string{in.rec.Key})); len(unread) > 0 && !of.left {
+		s.remember(&of.rec, unread...)
 		s.changed(of)
 	}
 	if in.rec.Role == store.Retired {

@@ -44,6 +44,7 @@ var _ keeper = (*remote.Keeper)(nil)
 // collector is what the supervisor needs of the logs.
 type collector interface {
 	Add(s collect.Stream) error
+	Discard(key string)
 }
 
 // Options are what a supervisor works with.

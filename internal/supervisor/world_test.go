@@ -618,6 +618,7 @@ func (j *journal) read(t *testing.T) map[string]store.Record {
 type fakeCollector struct {
 	mu      sync.Mutex
 	streams []collect.Stream
+	let     []string                   // streams that were discarded
 	refuse  func(collect.Stream) error // nil: it takes all
 }
 
@@ -629,6 +630,18 @@ func (c *fakeCollector) Add(s collect.Stream) error {
 		return c.refuse(s)
 	}
 	return nil
+}
+
+func (c *fakeCollector) Discard(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.let = append(c.let, key)
+}
+
+func (c *fakeCollector) discarded() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.let)
 }
 
 func (c *fakeCollector) added() map[string]collect.Stream {

@@ -80,6 +80,13 @@ func (c *Collector) Add(s Stream) error {
 	return nil
 }
 
+// Discard gives up on the files of a stream: what was not written yet, and what
+// comes, is let go, so that whoever still writes does not block. A key that is
+// not there is no error, for the stream may just have ended.
+func (c *Collector) Discard(key string) {
+	c.do(func(l *loop) { l.discard(key) })
+}
+
 // Defaults says how files are rotated whose streams have no Rotation, from the
 // next write on.
 func (c *Collector) Defaults(r api.Rotation) {

@@ -640,3 +640,33 @@ func cpu(b *testing.B) float64 {
 	}
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
+
+// What waits for a file that never works again is let go when it is too much,
+// and its writers go on.
+func TestDiscard(t *testing.T) {
+	for name, shape := range map[string]Shape{"raw": {}, "with dates, and a limit": {Date: "[at]", Rate: 1}} {
+		t.Run(name, func(t *testing.T) {
+			shelf := testkit.NewShelf(t)
+			c := runOn(t, shelf)
+			fd, w := pipe(t)
+			add(t, c, Stream{Key: "x", FD: fd, Paths: []string{"/dev/full"}, Shape: shape})
+			fmt.Fprint(w, "one\ntwo\nthree\nhalf a line")
+			testkit.WaitFor(t, 20*time.Second, "the file to fail", func() bool { return len(c.log.Messages()) > 0 })
+			c.Discard("y") // nobody has it
+			c.Discard("x")
+			// More than the pipe holds, so that it would block.
+			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+				t.Fatal(err)
+			}
+			w.Close()
+			<-c.closed
+			want := []string{"log file does not work, output waits", "output is lost: too much waits for the files of its app"}
+			if got := c.log.Messages(); !slices.Equal(got, want) {
+				t.Errorf("logged %q, want %q", got, want)
+			}
+			if left := shelf.Names(); slices.ContainsFunc(left, func(name string) bool { return strings.HasPrefix(name, "x") }) {
+				t.Errorf("on the shelf are still %q", left)
+			}
+		})
+	}
+}

@@ -24,6 +24,9 @@ func New(*slog.Logger, Shelf, func(key string)) *Collector { return &Collector{}
 // Add is not supported.
 func (*Collector) Add(Stream) error { return unsupported() }
 
+// Discard does nothing.
+func (*Collector) Discard(string) {}
+
 // Defaults does nothing.
 func (*Collector) Defaults(api.Rotation) {}
 

@@ -147,15 +147,56 @@ func byPlain(a, b out) int {
 	return -1
 }
 
+// discard has a stream go nowhere from now on.
+func (l *loop) discard(key string) {
+	s := l.byKey[key]
+	if s == nil || l.pipes == nil || len(s.outs) == 0 {
+		return
+	}
+	lost := l.pipes.held(s.FD)
+	if s.rest != nil {
+		lost += len(s.rest.tail) + len(s.rest.parked())
+	}
+	if lost > 0 {
+		l.c.log.Error("output is lost: too much waits for the files of its app", "stream", key, "bytes", lost)
+	}
+	l.detach(s)
+	l.owing = slices.DeleteFunc(l.owing, func(o *stream) bool { return o == s })
+	s.shaper, s.framed = nil, false
+	if !s.stalled() {
+		return
+	}
+	s.pause = 0
+	l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
+	if err := l.pipes.add(s.FD); err != nil {
+		l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
+		l.drop(s)
+	}
+}
+
+// detach lets go of the files of a stream, and of what was to be written there.
+func (l *loop) detach(s *stream) {
+	if s.rest != nil {
+		s.rest.close()
+		l.c.shelf.Drop(s.rest.name)
+		s.rest = nil
+	}
+	for _, o := range s.outs {
+		if o.users--; o.users == 0 {
+			delete(l.files, o.path)
+			l.c.caretaker.Forget(o.path)
+			o.close()
+		}
+	}
+	s.outs = nil
+}
+
 // drop lets go of a stream, and of what is kept of it.
 func (l *loop) drop(s *stream) {
 	if err := l.last(s); err != nil {
 		l.c.log.Error("the last line of an app is lost, its file does not work", "stream", s.Key, "err", err)
 	}
-	if s.rest != nil {
-		s.rest.close()
-		l.c.shelf.Drop(s.rest.name)
-	}
+	l.detach(s)
 	if s.stalled() {
 		l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
 	} else {
@@ -166,13 +207,6 @@ func (l *loop) drop(s *stream) {
 	}
 	delete(l.streams, s.FD)
 	delete(l.byKey, s.Key)
-	for _, o := range s.outs {
-		if o.users--; o.users == 0 {
-			delete(l.files, o.path)
-			l.c.caretaker.Forget(o.path)
-			o.close()
-		}
-	}
 	l.c.release(s.Key)
 	l.c.closed(s.Key)
 }
