@@ -40,13 +40,15 @@ before or behind any command; what stands behind "--" is for the app.`
 	describe(root)
 	// A page that depends on the day of the build would differ each time.
 	day := time.Unix(0, 0).UTC()
-	return doc.GenManTree(root, &doc.GenManHeader{Title: "TEND", Section: "1", Source: "tend", Manual: "tend", Date: &day}, args[0])
+	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "tend", Manual: "tend", Date: &day}, args[0])
 }
 
 // describe gives the commands what a page says first: the sentence of the help.
+// The pages are made by way of Markdown, which takes "<target>" for a tag.
 func describe(cmd *cobra.Command) {
 	cmd.DisableAutoGenTag = true
 	for _, c := range cmd.Commands() {
+		c.Use = strings.NewReplacer("<", `\<`, ">", `\>`).Replace(c.Use)
 		if c.Long == "" {
 			c.Long = c.Short
 		}

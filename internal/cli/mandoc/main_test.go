@@ -29,7 +29,8 @@ func TestEveryCommandHasAPage(t *testing.T) {
 	want := map[string][]string{"tend.1": {"TEND_HOME", `.TH "TEND" "1"`, "tend-start(1)"}}
 	for _, cmd := range cli.Grammar("tend").Commands() {
 		if cmd.IsAvailableCommand() {
-			want["tend-"+cmd.Name()+".1"] = append([]string{cmd.Short}, cmd.Aliases...)
+			title := `.TH "` + strings.ToUpper("TEND-"+cmd.Name()) + `" "1"`
+			want["tend-"+cmd.Name()+".1"] = append([]string{title, "tend " + cmd.Use, cmd.Short}, cmd.Aliases...)
 		}
 		for _, below := range cmd.Commands() {
 			want["tend-"+cmd.Name()+"-"+below.Name()+".1"] = []string{below.Short}
