@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,15 @@ func needs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-func usageHint(cmd *cobra.Command) string { return "usage: " + cmd.Root().Name() + " " + cmd.Use }
+func usageHint(cmd *cobra.Command) string { return "usage: " + use(cmd) }
+
+// use is a command as it is typed, with its arguments.
+func use(cmd *cobra.Command) string { return typedOf(cmd) + strings.TrimPrefix(cmd.Use, cmd.Name()) }
+
+func typedOf(cmd *cobra.Command) string {
+	program := cmd.Root().Name()
+	return typed(program, strings.TrimPrefix(cmd.CommandPath(), program+" "))
+}
 
 // exactly wants the arguments that are named and no other, of those that stand
 // before and behind "--": what would be left out is a part of what is sent.

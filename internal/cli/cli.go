@@ -165,7 +165,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { env.usage(env.out, cmd) })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &errs.Error{Kind: errs.Invalid, Err: plainly(err), Hint: "`" + cmd.CommandPath() + " --help` lists the options"}
+		return &errs.Error{Kind: errs.Invalid, Err: plainly(err), Hint: "`" + typedOf(cmd) + " --help` lists the options"}
 	})
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) }
 	defineOptions(root.PersistentFlags())

@@ -309,7 +309,7 @@ func (e *Env) usage(w io.Writer, cmd *cobra.Command) {
 			}
 		}
 	} else {
-		fmt.Fprintf(w, "%s\n\n%s %s %s\n", sentence(cmd.Short), bold("Usage:"), e.Program, cmd.Use)
+		fmt.Fprintf(w, "%s\n\n%s %s\n", sentence(cmd.Short), bold("Usage:"), use(cmd))
 		if len(cmd.Aliases) > 0 {
 			fmt.Fprintf(w, "%s %s\n", bold("Also:"), strings.Join(cmd.Aliases, ", "))
 		}

@@ -27,6 +27,14 @@ var programs = map[string]string{ //nolint:gochecknoglobals // a table, never wr
 	"pm2-runtime": "run", "pm2-docker": "run", "pm2-dev": "dev",
 }
 
+// typed is how a command is typed for a program of this name.
+func typed(program, command string) string {
+	if programs[program] == command {
+		return program
+	}
+	return program + " " + command
+}
+
 // asCommand makes of the arguments of pm2-runtime, pm2-docker and pm2-dev those
 // of the command that they are. Without any these print their help, and
 // pm2-dev means no failure by it.

@@ -48,6 +48,34 @@ func TestNamesOfPM2(t *testing.T) {
 	}
 }
 
+// TestUsageIsWhatIsTyped: who types what the help says gets what it says.
+func TestUsageIsWhatIsTyped(t *testing.T) {
+	for name, tt := range map[string]struct {
+		program string
+		args    []string
+		code    int
+		want    []string
+	}{
+		"a command":            {"tend", []string{"run", "--help"}, 0, []string{"Usage: tend run [start] <script|file>\n", "  tend run --json "}},
+		"a command of another": {"tend", []string{"conf", "check", "--help"}, 0, []string{"Usage: tend conf check [file]\n"}},
+		"pm2-runtime":          {"pm2-runtime", []string{"--help"}, 0, []string{"Usage: pm2-runtime [start] <script|file>\n", "  pm2-runtime --json "}},
+		"pm2-runtime, wrong":   {"pm2-runtime", []string{"a.js", "--nonsense"}, 1, []string{"`pm2-runtime --help` lists"}},
+		"pm2-runtime, nothing": {"pm2-runtime", []string{"--raw"}, 1, []string{"usage: pm2-runtime [start] <script|file>\n"}},
+		"pm2-dev":              {"pm2-dev", []string{"--help"}, 0, []string{"Usage: pm2-dev [start] <script|file>\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := world(t)
+			env.Program = tt.program
+			r := try(t, env, nil, tt.args...)
+			for _, want := range tt.want {
+				if text := r.stdout + r.stderr; r.code != tt.code || !strings.Contains(text, want) {
+					t.Errorf("got %d, %s; want %d, %q", r.code, text[:min(len(text), 500)], tt.code, want)
+				}
+			}
+		})
+	}
+}
+
 func TestVersionOfPM2(t *testing.T) {
 	for program, want := range map[string]string{"tend": "v1\n", "pm2": "7.0.4\n"} {
 		env := world(t)

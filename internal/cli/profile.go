@@ -13,6 +13,14 @@ import (
 	"tend/client"
 )
 
+// profileOptions are what a profile is asked for.
+type profileOptions struct {
+	kind   string
+	suffix string // of its file's name
+	during time.Duration
+	force  bool // over a file of the same second
+}
+
 // profileTime is how long a profile of the processor is taken, when nothing
 // else is asked for.
 const profileTime = 10 * time.Second
@@ -33,26 +41,26 @@ func newProfile(env *Env, kind, suffix, short string, usual time.Duration) *cobr
 			if len(args) > 0 {
 				ms, err := strconv.Atoi(args[0])
 				if err != nil || ms < 1 || ms > api.MaxProfile {
-					return invalid("read time", args[0], "", fmt.Errorf("it is not a number of milliseconds, from 1 to %d", api.MaxProfile))
+					return invalid("read time", args[0], "5000 is five seconds", fmt.Errorf("it is not a number of milliseconds, from 1 to %d", api.MaxProfile))
 				}
 				during = time.Duration(ms) * time.Millisecond
 			}
-			return runProfile(cmd.Context(), env, kind, suffix, during)
+			return runProfile(cmd.Context(), env, profileOptions{kind, suffix, during, on(cmd.Flags(), "force")})
 		},
 	}
 }
 
-func runProfile(ctx context.Context, env *Env, kind, suffix string, during time.Duration) error {
-	path := filepath.Join(env.Cwd, time.Now().Format("02-15:04:05")+"."+suffix+".pb.gz")
+func runProfile(ctx context.Context, env *Env, opts profileOptions) error {
+	path := filepath.Join(env.Cwd, time.Now().Format("02-15:04:05")+"."+opts.suffix+".pb.gz")
 	return env.with(ctx, func(c *client.Client) error {
-		if during > 0 {
-			env.info("Profiling the daemon for %s", during)
+		if opts.during > 0 {
+			env.info("Profiling the daemon for %s", opts.during)
 		}
-		text, err := c.Profile(ctx, kind, during)
+		text, err := c.Profile(ctx, opts.kind, opts.during)
 		if err != nil {
 			return err
 		}
-		if err := writeNew(path, text, false); err != nil {
+		if err := writeNew(path, text, opts.force); err != nil {
 			return err
 		}
 		env.info("Profile done in %s", path)

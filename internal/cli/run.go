@@ -27,11 +27,12 @@ type runOptions struct {
 }
 
 func newRun(env *Env) *cobra.Command {
+	called := typed(env.Program, "run")
 	cmd := &cobra.Command{
 		Use: "run [start] <script|file>", Short: "run apps in the foreground, as the first process of a container",
-		Example: "  " + env.Program + " run server.js            its output is ours, and its exit code\n" +
-			"  " + env.Program + " run ecosystem.config.js   several apps\n" +
-			"  " + env.Program + " run --json -i max api.js  one JSON object a line",
+		Example: "  " + called + " server.js             its output is ours, and its exit code\n" +
+			"  " + called + " ecosystem.config.js   several apps\n" +
+			"  " + called + " --json -i max api.js  one JSON object a line",
 	}
 	f := cmd.Flags()
 	f.Bool("raw", false, "lines as they are, in our own standard output and error (default)")
