@@ -23,7 +23,7 @@ type screenOptions struct {
 
 	// label is what stands before a line; nil: as `tend logs` has it.
 	label func(id int, app string) string
-	// deaf goes on without a reader of our output: what runs matters more.
+	// deaf goes on when our output cannot be written: what runs matters more.
 	deaf bool
 }
 
@@ -52,8 +52,11 @@ type sourceKey struct {
 }
 
 func (e *Env) newScreen(opts screenOptions, fifo *os.File) *screen {
-	own := *e
-	own.out = bufio.NewWriterSize(e.screenOut(), 64<<10)
+	own, out := *e, e.screenOut()
+	if opts.deaf {
+		out, own.Stderr = &deaf{to: out, faults: e.Stderr}, &deaf{to: e.Stderr, faults: e.Stderr}
+	}
+	own.out = bufio.NewWriterSize(out, 64<<10)
 	s := &screen{
 		env: &own, opts: opts, fifo: fifo, reader: console.NewReader(fifo),
 		sources: map[sourceKey]*source{}, ended: make(chan struct{}),
@@ -89,7 +92,7 @@ func (s *screen) run() {
 			err = s.printer.Flush()
 			fallthrough
 		default:
-			if err == nil || s.goesOn(err) {
+			if err == nil {
 				continue
 			}
 			s.note(err)
@@ -167,14 +170,26 @@ func (s *screen) tell(n api.Notice, event string) {
 	_ = s.fifo.SetReadDeadline(time.Now()) // wakes run
 }
 
-// goesOn tells whether lines are let go from now on, because nobody reads them.
-func (s *screen) goesOn(err error) bool {
-	if !s.opts.deaf || !errors.Is(err, syscall.EPIPE) {
-		return false
+// deaf is an output without which the apps run on: what cannot be written is let
+// go. A reader that left does not come back; a disk that is full may have room
+// again.
+type deaf struct {
+	to     io.Writer
+	faults io.Writer // is told of the first, but for the reader's
+	left   bool
+	told   bool
+}
+
+func (d *deaf) Write(text []byte) (int, error) {
+	if d.left {
+		return len(text), nil
 	}
-	s.env.out.Reset(io.Discard)
-	s.printer.stderr.Reset(io.Discard)
-	return true
+	_, err := d.to.Write(text)
+	if d.left = errors.Is(err, syscall.EPIPE); err != nil && !d.left && !d.told {
+		d.told = true
+		fmt.Fprintf(d.faults, "[tend] %s: lines are let go until that is over\n", err)
+	}
+	return len(text), nil
 }
 
 func (s *screen) note(err error) {
