@@ -1,14 +1,22 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"tend/api"
+	"tend/client"
 	"tend/internal/home"
 )
 
@@ -128,5 +136,58 @@ func TestInspectOfWhatIsNoNode(t *testing.T) {
 		if strings.HasPrefix(q, "instances ") {
 			t.Errorf("it was signalled: %s", q)
 		}
+	}
+}
+
+// TestDaemonsDieDuringAStart: as long as one of those that follow has the apps,
+// it is no reason to end them.
+func TestDaemonsDieDuringAStart(t *testing.T) {
+	for name, tt := range map[string]struct {
+		there  []api.Instance
+		broken bool
+	}{
+		"the next but one has the app": {instances(), false},
+		"the start was lost":           {nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := world(t)
+			env.out = bufio.NewWriter(io.Discard)
+			if err := os.WriteFile(filepath.Join(env.Cwd, "a.sh"), nil, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			d := &fakeDaemon{instances: tt.there}
+			posted, looked := 0, 0
+			l, err := net.Listen("unix", env.Home.Socket())
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodPost:
+					posted++
+					panic(http.ErrAbortHandler)
+				case posted > 0 && looked < 3:
+					looked++
+					panic(http.ErrAbortHandler)
+				}
+				d.ServeHTTP(w, r)
+			})}}
+			srv.Start()
+			defer srv.Close()
+			keeper, err := os.Create(env.Home.Lock())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer keeper.Close()
+			if err := syscall.Flock(int(keeper.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+			o := &owner{env: env, c: client.New(env.Home.Socket())}
+			defer o.c.Close()
+			err = o.start(t.Context(), startOptions{targets: []string{"./a.sh"}, started: new([]string)})
+			if errors.Is(err, client.ErrBroken) != tt.broken || posted == 0 || looked < 3 {
+				t.Errorf("got %v after %d starts and %d looks", err, posted, looked)
+			}
+		})
 	}
 }

@@ -164,11 +164,7 @@ func (o *owner) start(ctx context.Context, opts startOptions) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, client.ErrBroken):
-		list, listed := o.c.Instances(ctx, client.Query{})
-		for errors.Is(listed, client.ErrBroken) { // the next one died as well
-			list, listed = o.c.Instances(ctx, client.Query{})
-		}
-		if listed != nil || len(list) == 0 {
+		if !o.holds(ctx) {
 			return err
 		}
 	case err != nil && errs.KindOf(err) != errs.Crashed:
@@ -178,6 +174,20 @@ func (o *owner) start(ctx context.Context, opts startOptions) error {
 		o.env.report(err)
 	}
 	return nil
+}
+
+// holds tells whether the daemon has any app, whichever daemon it is by then. Where
+// it and its keeper are gone that is for watch to find out.
+func (o *owner) holds(ctx context.Context) bool {
+	for !o.unheld() {
+		if list, err := o.c.Instances(ctx, client.Query{}); err == nil {
+			return len(list) > 0
+		}
+		if !wait(ctx, ownerAgain) {
+			break
+		}
+	}
+	return true
 }
 
 // wait waits for a time, and tells whether ctx let it.
