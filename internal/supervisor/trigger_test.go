@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"tend/api"
 	"tend/internal/errs"
@@ -272,66 +271,6 @@ func TestFilesThatCannotBeWatched(t *testing.T) {
 		}
 		if log := strings.Join(w.log.read(), "\n"); !strings.Contains(log, "raise it") {
 			t.Errorf("no hint in the log\n%s", log)
-		}
-	})
-}
-
-// TestAnAppThatChangesItsOwnFile is restarted ever more rarely.
-func TestAnAppThatChangesItsOwnFile(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start(spec("a", watching(0)))
-		key := w.f.keys()[0]
-		began := time.Now()
-		for range 60 {
-			before := len(w.k.asks())
-			w.change("/x/data.db")
-			for time.Since(began) < time.Hour && len(w.k.asks()) == before {
-				time.Sleep(10 * time.Millisecond)
-				synctest.Wait()
-			}
-			time.Sleep(200 * time.Millisecond)
-		}
-		if took := time.Since(began); took < 20*time.Minute {
-			t.Errorf("60 restarts in %v", took)
-		}
-		if r := w.row(0).Reason; !strings.Contains(r, "/x/data.db changes each time it starts") {
-			t.Errorf("the reason is %q", r)
-		}
-		time.Sleep(quickly + time.Second)
-		before := len(w.k.asks())
-		w.FilesChanged(key, "/x/data.db")
-		synctest.Wait()
-		if len(w.k.asks()) == before || w.row(0).Reason != "" {
-			t.Errorf("a change after a calm time waits, or the note stays: %q", w.row(0).Reason)
-		}
-	})
-}
-
-func TestPatienceGrowsAndEnds(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var w watched
-		now := time.Unix(0, 0)
-		last, path := time.Duration(0), "/a"
-		for range rapid.IntRange(1, 60).Draw(t, "changes") {
-			calm := rapid.IntRange(0, 9).Draw(t, "calm") == 0
-			other := rapid.IntRange(0, 9).Draw(t, "other") == 0
-			if calm {
-				now = now.Add(quickly + time.Second)
-			}
-			if other {
-				path += "a"
-			}
-			d := w.patience(path, now)
-			switch {
-			case d > quickMost, d < 0:
-				t.Fatalf("%v", d)
-			case (calm || other) && d != 0:
-				t.Fatalf("%v after a calm time, or for another file", d)
-			case !calm && !other && d < last:
-				t.Fatalf("%v after %v", d, last)
-			}
-			last, w.renewed = d, now
 		}
 	})
 }

@@ -33,11 +33,11 @@ type watched struct {
 	busy, underWay bool
 	again          string // the path; "": none
 
-	// A change right after a restart for the same path may be the app's own
-	// doing: quick counts those.
-	last    string
-	renewed time.Time
-	quick   int
+	// A change right after a restart may be the app's own doing: row counts those,
+	// quick those of the same path.
+	last       string
+	renewed    time.Time
+	quick, row int
 }
 
 const (
@@ -46,6 +46,7 @@ const (
 	// quickFree is how many times in a row that is nobody's concern; from then on
 	// the delay grows, from quickDelay to quickMost.
 	quickFree  = 3
+	rowFree    = 20 // of different paths
 	quickDelay = time.Second
 	quickMost  = 30 * time.Second
 )
@@ -214,12 +215,17 @@ func (s *Supervisor) arrange(w *watched, path string) {
 // patience is what is waited beyond the delay for an app that may be changing
 // the file itself each time it starts: it would be restarted for ever.
 func (w *watched) patience(path string, now time.Time) time.Duration {
-	if path != w.last || now.Sub(w.renewed) > quickly {
+	calm := now.Sub(w.renewed) > quickly
+	if calm {
+		w.row = 0
+	}
+	if calm || path != w.last {
 		w.quick = 0
 	}
 	w.last = path
 	w.quick++
-	over := w.quick - quickFree
+	w.row++
+	over := max(w.quick-quickFree, w.row-rowFree)
 	if over <= 0 {
 		return 0
 	}
@@ -227,6 +233,18 @@ func (w *watched) patience(path string, now time.Time) time.Duration {
 		return quickMost
 	}
 	return quickDelay << (over - 1)
+}
+
+// suspicion is what a person should know of a change that was waited for; "":
+// nothing.
+func (w *watched) suspicion(path string) string {
+	switch {
+	case w.quick > quickFree:
+		return path + " changes each time it starts, and restarts it: name it in ignore_watch"
+	case w.row > rowFree:
+		return "each time it starts a file changes, the last was " + path + ", and restarts it: name them in ignore_watch"
+	}
+	return ""
 }
 
 func (m watchDue) handle(s *Supervisor) {
@@ -237,9 +255,7 @@ func (m watchDue) handle(s *Supervisor) {
 	var orders []order
 	for _, in := range s.watchedBy(w.key) {
 		o := renewal(in, "file changed: "+m.path)
-		if w.quick > quickFree {
-			o.note = m.path + " changes each time it starts, and restarts it: name it in ignore_watch"
-		}
+		o.note = w.suspicion(m.path)
 		orders = append(orders, o)
 	}
 	w.underWay = true
