@@ -3,6 +3,7 @@ package pm2env
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -218,6 +219,9 @@ func DecodeDump(text []byte) (Dump, error) {
 	var entries []map[string]json.RawMessage
 	if err := json.Unmarshal(text, &entries); err != nil {
 		return Dump{}, fmt.Errorf("decode dump: %w", err)
+	}
+	if entries == nil { // null
+		return Dump{}, errors.New("decode dump: it is no list")
 	}
 	var d Dump
 	var foreign []int // positions in the list of what PM2 itself wrote

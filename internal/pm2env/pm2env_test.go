@@ -165,6 +165,7 @@ func TestDecodeDumpOfPM2(t *testing.T) {
 func TestDecodeDumpRefuses(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
 		"an empty file":           {"", "unexpected end"},
+		"nothing":                 {"null", "it is no list"},
 		"an object":               {`{"name":"x"}`, "cannot unmarshal object"},
 		"an entry without a name": {`[{"pm_exec_path":"/x"}]`, "entry 0 (): it has no name"},
 		"an object for a number":  {`[{"name":"x","pm_exec_path":"/x","max_restarts":{}}]`, "entry 0 (x): max_restarts: want a number, found {}"},
