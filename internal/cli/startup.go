@@ -88,6 +88,8 @@ func runStartup(ctx context.Context, env *Env, opts bootOptions) error {
 func (e *Env) carryOut(ctx context.Context, effects []startup.Effect) error {
 	for _, effect := range effects {
 		switch {
+		case effect.Where != "" && !e.Machine.Exists(effect.Where):
+			continue
 		case effect.Write != "":
 			e.info("Writing %s", effect.Write)
 		case effect.Remove != "":

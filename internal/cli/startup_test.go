@@ -108,8 +108,12 @@ func TestStartup(t *testing.T) {
 		"a home that is none":    {args: "startup -u " + me.Username + " --hp relative", uid: root, code: 1, stderr: "is no absolute path"},
 
 		"unstartup": {
-			args: "unstartup", uid: root, files: []string{unit}, removed: unit, stdout: "Init file disabled.",
+			args: "unstartup", uid: root, files: []string{unit, "/run/systemd/system"}, removed: unit, stdout: "Init file disabled.",
 			ran: []string{"systemctl disable tend-" + me.Username + ".service", "systemctl daemon-reload"},
+		},
+		"unstartup where an image is made": {
+			args: "unstartup", uid: root, files: []string{unit}, removed: unit, stdout: "Init file disabled.",
+			ran: []string{"systemctl disable tend-" + me.Username + ".service"},
 		},
 		"unstartup of nothing": {args: "unstartup", uid: root, code: 1, stderr: "nothing was set up under this name"},
 		"unstartup that fails": {

@@ -46,7 +46,7 @@ func (m Machine) path(p string) string {
 	return filepath.Join(m.Root, p)
 }
 
-// Exists tells whether the file that an init system knows is there.
+// Exists tells whether a file is there.
 func (m Machine) Exists(file string) bool {
 	_, err := os.Lstat(m.path(file))
 	return err == nil

@@ -105,14 +105,15 @@ type Service struct {
 	Online   bool   // start only when the network has addresses (systemd)
 }
 
-// Effect is one thing that is done to a machine. Exactly one field but Mode and
-// Text is set.
+// Effect is one thing that is done to a machine: exactly one of Write, Remove and
+// Run.
 type Effect struct {
 	Write  string // the file of this path is written
 	Mode   fs.FileMode
 	Text   string
 	Remove string   // the file of this path is removed
 	Run    []string // this program is run, and has to succeed
+	Where  string   // nothing is done where no file of this path is; "" for everywhere
 }
 
 var (
@@ -175,7 +176,7 @@ func (s *Service) File() string {
 }
 
 // Install is what makes the machine start the service at boot. Nothing is
-// started now.
+// started now, but by launchd and SMF: to them it is the same.
 func (s *Service) Install() ([]Effect, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -217,7 +218,7 @@ func (s *Service) enable() []Effect {
 	return nil
 }
 
-// Uninstall undoes Install. Apps that run go on.
+// Uninstall undoes Install. Apps that run go on, but for SMF.
 func (s *Service) Uninstall() ([]Effect, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -225,9 +226,9 @@ func (s *Service) Uninstall() ([]Effect, error) {
 	remove := []Effect{{Remove: s.File()}}
 	switch s.System {
 	case Systemd:
-		return join(runs("systemctl disable "+s.Name+".service"), remove, runs("systemctl daemon-reload")), nil
+		return join(runs("systemctl disable "+s.Name+".service"), remove, reread("systemctl daemon-reload")), nil
 	case SystemdUser:
-		return join(runs("systemctl --user disable "+s.Name+".service"), remove, runs("systemctl --user daemon-reload")), nil
+		return join(runs("systemctl --user disable "+s.Name+".service"), remove, reread("systemctl --user daemon-reload")), nil
 	case Upstart: // it wants the file to be gone
 		return join(remove, runs("update-rc.d "+s.Name+" remove")), nil
 	case SystemV:
@@ -253,6 +254,12 @@ func runs(lines ...string) []Effect {
 		out = append(out, Effect{Run: strings.Fields(l)})
 	}
 	return out
+}
+
+// reread is a command for a systemd that runs, as sd_booted(3) has it: there is
+// none in a chroot, nor where an image is made.
+func reread(line string) []Effect {
+	return []Effect{{Run: strings.Fields(line), Where: "/run/systemd/system"}}
 }
 
 func join(parts ...[]Effect) []Effect {
