@@ -49,11 +49,11 @@ func (l *looker) change(root app.Root, path string) {
 }
 
 // settled is when the change may be told; zero: there is none.
-func (l *looker) settled() time.Time {
+func (l *looker) settled(w *Watcher) time.Time {
 	if l.first.IsZero() {
 		return time.Time{}
 	}
-	at, most := l.last.Add(settle), l.first.Add(settleMost)
+	at, most := l.last.Add(w.settle), l.first.Add(w.settleMost)
 	if at.After(most) {
 		return most
 	}
@@ -110,6 +110,9 @@ func (l *looker) start(w *Watcher, root app.Root, f found) {
 	case err != nil:
 		l.await(w, root, f)
 	case fi.IsDir():
+		if f.changed {
+			l.change(root, root.Path)
+		}
 		l.enter(w, root, root.Path, 0, f)
 	default:
 		l.single(w, root, root.Path)
@@ -277,9 +280,6 @@ func (l *looker) hear(w *Watcher, v view, shown string, ev fsnotify.Event) {
 		if ev.Has(fsnotify.Create) {
 			for n := range l.views { // he waits no more
 				w.turn(l, n, func(o view) bool { return o == v })
-			}
-			if _, err := os.Stat(v.root.Path); err == nil {
-				l.change(v.root, v.root.Path)
 			}
 			l.start(w, v.root, found{of: l, changed: true})
 		}

@@ -54,6 +54,8 @@ type Watcher struct {
 	opts Options
 	mail chan struct{} // holds one token while there are orders
 
+	settle, settleMost time.Duration // the constants; tests say by hand what has settled
+
 	mu     sync.Mutex
 	orders []func(w *Watcher)
 
@@ -71,7 +73,7 @@ type Watcher struct {
 // New makes a Watcher that looks when it runs.
 func New(o Options) *Watcher {
 	return &Watcher{
-		opts: o, mail: make(chan struct{}, 1), lost: make(chan struct{}, 1),
+		opts: o, mail: make(chan struct{}, 1), lost: make(chan struct{}, 1), settle: settle, settleMost: settleMost,
 		nodes: map[string]*node{}, orphans: map[*node]struct{}{}, lookers: map[string]*looker{},
 	}
 }
@@ -149,7 +151,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 func (w *Watcher) next() time.Time {
 	var at time.Time
 	for _, l := range w.lookers {
-		for _, t := range []time.Time{l.settled(), l.lookAt} {
+		for _, t := range []time.Time{l.settled(w), l.lookAt} {
 			if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 				at = t
 			}
@@ -164,7 +166,7 @@ func (w *Watcher) tell(now time.Time) {
 		if !l.lookAt.IsZero() && !l.lookAt.After(now) {
 			l.poll(w)
 		}
-		if at := l.settled(); !at.IsZero() && !at.After(now) {
+		if at := l.settled(w); !at.IsZero() && !at.After(now) {
 			path := l.path
 			l.since, l.first, l.last, l.path = now, time.Time{}, time.Time{}, ""
 			w.opts.Changed(l.key, path)

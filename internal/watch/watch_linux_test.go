@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,29 +18,38 @@ import (
 	"tend/api"
 	"tend/internal/app"
 	"tend/internal/errs"
+	"tend/internal/testkit"
 )
 
 // eye is a Watcher over a directory with some files.
 type eye struct {
 	*Watcher
 
-	t    *testing.T
-	dir  string
-	told chan string // "key path", the path from dir
-	done chan string // keys that are ready
-	sad  chan error
+	t     *testing.T
+	dir   string
+	fence string      // another directory
+	told  chan string // "key path", the path from dir
+	done  chan string // keys that are ready
+	sad   chan error
 }
 
 // soon bounds every wait. It is far above what anything takes.
 const soon = 20 * time.Second
 
+// open is an eye to which changes settle when wants says so: what a test does at
+// once is one change, however long the machine takes for it.
 func open(t *testing.T) *eye {
+	t.Helper()
+	return openWith(t, time.Hour)
+}
+
+func openWith(t *testing.T, settle time.Duration) *eye {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &eye{t: t, dir: dir, told: make(chan string, 100), done: make(chan string, 100), sad: make(chan error, 100)}
+	e := &eye{t: t, dir: dir, fence: t.TempDir(), told: make(chan string, 100), done: make(chan string, 100), sad: make(chan error, 100)}
 	e.Watcher = New(Options{
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Changed: func(key, path string) {
@@ -49,6 +59,7 @@ func open(t *testing.T) *eye {
 		Ready:  func(key string) { e.done <- key },
 		Failed: func(_ string, err error) { e.sad <- err },
 	})
+	e.Watcher.settle, e.settleMost = settle, 2*settle
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -118,35 +129,91 @@ func (e *eye) settle(key string) {
 	}
 }
 
-// wants is told of these changes, in any order, and of no other before.
+// wants has what was done until now settle, and is told of these changes, in
+// any order, and of no other.
 func (e *eye) wants(want ...string) {
 	e.t.Helper()
-	for len(want) > 0 {
-		select {
-		case got := <-e.told:
-			at := -1
-			for i, w := range want {
-				if w == got {
-					at = i
-				}
+	e.reach()
+	e.inside(func(w *Watcher) {
+		for _, l := range w.lookers {
+			if l.Every > 0 {
+				l.poll(w)
 			}
-			if at < 0 {
-				e.t.Fatalf("told of %q, want one of %q", got, want)
+			if !l.first.IsZero() {
+				l.first = l.first.Add(-w.settleMost)
 			}
-			want = append(want[:at], want[at+1:]...)
-		case <-time.After(soon):
-			e.t.Fatalf("not told of %q", want)
 		}
+	})
+	e.inside(func(*Watcher) {}) // by then it has told
+	var got []string
+	for len(e.told) > 0 {
+		got = append(got, <-e.told)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		e.t.Fatalf("told of %q, want %q", got, want)
 	}
 }
 
-// quiet makes sure that nothing was told, by a change that will be.
-func (e *eye) quiet(key string) {
+// reach returns when the watcher has heard all that the kernel has told until
+// now, which tells in order: also of another directory.
+func (e *eye) reach() {
 	e.t.Helper()
-	name := fmt.Sprintf("witness-%d", time.Now().UnixNano())
-	time.Sleep(2 * settle) // else the witness would hide behind what it is to witness
-	e.write(name)
-	e.wants(key + " " + name)
+	const key = "fence"
+	w, err := app.WatchingOf(&api.Watch{Paths: []string{e.fence}}, e.fence)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.Watch(key, Target{Watching: w})
+	e.settle(key)
+	if err := os.WriteFile(filepath.Join(e.fence, fmt.Sprint(time.Now().UnixNano())), nil, 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+	testkit.WaitFor(e.t, soon, "the kernel has told everything", func() (ok bool) {
+		e.inside(func(w *Watcher) { ok = !w.lookers[key].first.IsZero() })
+		return ok
+	})
+	e.inside(func(w *Watcher) { w.forget(key) })
+}
+
+// inside does something between two turns of the watcher, and waits for it.
+func (e *eye) inside(do func(*Watcher)) {
+	done := make(chan struct{})
+	e.order(func(w *Watcher) { do(w); close(done) })
+	<-done
+}
+
+// hears is the next change that an eye is told of to which they settle by
+// themselves.
+func (e *eye) hears() string {
+	e.t.Helper()
+	select {
+	case got := <-e.told:
+		return got
+	case <-time.After(soon):
+		e.t.Fatal("not told")
+		return ""
+	}
+}
+
+// tick lets the clock of files go on, which is a coarse one: what changes from
+// now on has another time than what has changed.
+func (e *eye) tick() {
+	e.t.Helper()
+	now := func() time.Time {
+		path := filepath.Join(e.fence, "clock")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			e.t.Fatal(err)
+		}
+		fi, err := os.Stat(path)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		return changedAt(fi)
+	}
+	began := now()
+	testkit.WaitFor(e.t, soon, "the clock of files goes on", func() bool { return now().After(began) })
 }
 
 func TestChanges(t *testing.T) {
@@ -214,12 +281,13 @@ func TestChanges(t *testing.T) {
 					maps.Copy(watch.Options, test.watch.Options)
 				}
 				e.look(key, watch)
+				e.tick()
 				test.change(e)
-				if want != "" {
-					e.wants("k " + want)
+				if want == "" {
+					e.wants()
 					return
 				}
-				e.quiet("k")
+				e.wants("k " + want)
 			})
 		}
 	}
@@ -318,11 +386,7 @@ func TestACircleOfLinks(t *testing.T) {
 	e.link("..", "a/up")
 	e.look("k", api.Watch{})
 	e.write("a/f")
-	select {
-	case <-e.told:
-	case <-time.After(soon):
-		t.Fatal("not told")
-	}
+	e.wants("k a/f")
 }
 
 func TestOneDirectoryForMany(t *testing.T) {
@@ -365,7 +429,7 @@ func TestOwnFiles(t *testing.T) {
 	e.Own([]string{e.path("logs/api-out.log"), e.path("api.pid")}, []string{e.path("home")})
 	e.look("k", api.Watch{Ignore: []string{}})
 	e.write("logs/api-out.log", "logs/api-out__2026-11-22_10-00-00.log.gz", "api.pid", "home/pids/x")
-	e.quiet("k")
+	e.wants()
 	e.write("logs/mine.log")
 	e.wants("k logs/mine.log")
 	// An app may live inside the home.
@@ -378,8 +442,8 @@ func TestWhatChangedBefore(t *testing.T) {
 	e := open(t)
 	e.write("a", "d/b")
 	now := time.Now()
-	e.look("k", api.Watch{}, now.Add(time.Second))
-	e.quiet("k")
+	e.look("k", api.Watch{}, now.Add(time.Hour))
+	e.wants()
 	e.look("k", api.Watch{}, now.Add(-time.Hour))
 	e.wants("k a")
 	e.Forget("k")
@@ -387,7 +451,7 @@ func TestWhatChangedBefore(t *testing.T) {
 		old := e.path("old")
 		e.write("old")
 		since := time.Now()
-		time.Sleep(20 * time.Millisecond) // the clock of files is a coarse one
+		e.tick()
 		if err := os.Chtimes(old, now.Add(-time.Hour), now.Add(-time.Hour)); err != nil {
 			t.Fatal(err)
 		}
@@ -401,10 +465,10 @@ func TestWhatChangedBefore(t *testing.T) {
 }
 
 func TestTheKernelsQueueOverflows(t *testing.T) {
-	e := open(t)
+	e := openWith(t, settle)
 	e.write("src/d/f")
 	e.look("k", api.Watch{Paths: []string{"src"}})
-	time.Sleep(20 * time.Millisecond) // the clock of files is a coarse one
+	e.tick()
 	// The watcher is kept busy while more happens than the queue holds.
 	most, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	if err != nil {
@@ -429,16 +493,13 @@ func TestTheKernelsQueueOverflows(t *testing.T) {
 	}
 	e.write("src/d/f", "src/new/g")
 	close(busy)
-	select {
-	case got := <-e.told:
-		if got != "k src/d/f" && got != "k src/new/g" {
-			t.Errorf("told of %s", got)
-		}
-	case <-time.After(soon):
-		t.Fatal("what came after the queue was full is lost")
+	if got := e.hears(); got != "k src/d/f" && got != "k src/new/g" {
+		t.Errorf("told of %s", got)
 	}
 	e.write("src/new/g")
-	e.wants("k src/new/g")
+	if got := e.hears(); got != "k src/new/g" {
+		t.Errorf("told of %s", got)
+	}
 }
 
 func TestNoMoreWatches(t *testing.T) {
@@ -458,6 +519,36 @@ func TestNoMoreWatches(t *testing.T) {
 	}
 }
 
+// TestChangesSettleByThemselves, whether one is told of them or looks.
+func TestChangesSettleByThemselves(t *testing.T) {
+	for name, options := range map[string]map[string]any{"told": nil, "polled": {"usePolling": true, "interval": int64(20)}} {
+		t.Run(name, func(t *testing.T) {
+			e := openWith(t, settle)
+			e.look("k", api.Watch{Options: options})
+			e.write("f")
+			if got := e.hears(); got != "k f" {
+				t.Errorf("told of %s", got)
+			}
+		})
+	}
+}
+
+// TestWhenAChangeHasSettled, of which more and more may be seen.
+func TestWhenAChangeHasSettled(t *testing.T) {
+	w, began := New(Options{}), time.Now()
+	for name, test := range map[string]struct{ first, last, want time.Time }{
+		"nothing has changed":        {},
+		"once":                       {began, began, began.Add(settle)},
+		"more than once":             {began, began.Add(settleMost / 2), began.Add(settleMost/2 + settle)},
+		"so often that it never has": {began, began.Add(settleMost - 1), began.Add(settleMost)},
+	} {
+		l := &looker{first: test.first, last: test.last}
+		if got := l.settled(w); !got.Equal(test.want) {
+			t.Errorf("%s: it has at %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestManyChangesAreOne(t *testing.T) {
 	e := open(t)
 	e.look("k", api.Watch{})
@@ -465,5 +556,4 @@ func TestManyChangesAreOne(t *testing.T) {
 		e.write(fmt.Sprint("f", i))
 	}
 	e.wants("k f0")
-	e.quiet("k")
 }
