@@ -41,7 +41,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	notices := s.opts.Notices.Reader(after)
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := newNoticeStream(w)
+	out := newNoticeStream(w, s.writeWait)
 	// The header goes out at once: whoever has it sees what comes from now on.
 	err = out.Flush()
 	ctx, cancel := context.WithCancel(r.Context())
@@ -70,8 +70,8 @@ type noticeStream struct {
 	enc    *json.Encoder
 }
 
-func newNoticeStream(w http.ResponseWriter) *noticeStream {
-	s := &noticeStream{out: timely{ResponseWriter: w, control: http.NewResponseController(w)}}
+func newNoticeStream(w http.ResponseWriter, wait time.Duration) *noticeStream {
+	s := &noticeStream{out: newTimely(w, wait)}
 	s.buffer = bufio.NewWriterSize(s.out, noticeBuffer)
 	s.enc = json.NewEncoder(s.buffer)
 	s.enc.SetEscapeHTML(false) // Data goes out as it came
@@ -140,6 +140,11 @@ type timely struct {
 	http.ResponseWriter
 
 	control *http.ResponseController
+	wait    time.Duration
+}
+
+func newTimely(w http.ResponseWriter, wait time.Duration) timely {
+	return timely{ResponseWriter: w, control: http.NewResponseController(w), wait: wait}
 }
 
 func (t timely) Write(b []byte) (int, error) {
@@ -156,4 +161,4 @@ func (t timely) flush() error {
 	return t.control.Flush()
 }
 
-func (t timely) wind() error { return t.control.SetWriteDeadline(time.Now().Add(writeWait)) }
+func (t timely) wind() error { return t.control.SetWriteDeadline(time.Now().Add(t.wait)) }

@@ -196,12 +196,12 @@ func TestASlowClientLosesAndCostsNothing(t *testing.T) {
 	before := heap()
 	const many, size = 100_000, 200 // twenty times what the ring takes
 	n := api.Notice{Topic: "t", Data: json.RawMessage(`"` + strings.Repeat("x", size) + `"`)}
-	began := time.Now()
+	limit := time.AfterFunc(time.Minute, func() { c.Close() })
 	for range many {
 		d.notices.Publish(n)
 	}
-	if took := time.Since(began); took > writeWait/2 {
-		t.Errorf("it took %v to publish", took)
+	if !limit.Stop() {
+		t.Error("who publishes waited until it left")
 	}
 	if grown := heap() - before; grown > 1<<20 {
 		t.Errorf("the heap grew by %d bytes", grown)

@@ -48,6 +48,8 @@ type Options struct {
 type Server struct {
 	opts Options
 	http *http.Server
+
+	writeWait time.Duration // the constant; tests wait longer, to see that nobody else does
 }
 
 // access says who may call a route.
@@ -70,7 +72,7 @@ const (
 
 // New makes a server; nothing is served before Run.
 func New(opts Options) *Server {
-	s := &Server{opts: opts}
+	s := &Server{opts: opts, writeWait: writeWait}
 	mux := http.NewServeMux()
 	for _, r := range []struct {
 		method, path string
@@ -195,7 +197,7 @@ func decode(r *http.Request, v any) error {
 
 // stream answers a request with events. work tells of each as it happens, and
 // goes on when nobody listens any more.
-func stream(w http.ResponseWriter, r *http.Request, work func(ctx context.Context, tell func(api.Event)) error) {
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, work func(ctx context.Context, tell func(api.Event)) error) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := http.NewResponseController(w)
 	enc := json.NewEncoder(w)
@@ -204,7 +206,7 @@ func stream(w http.ResponseWriter, r *http.Request, work func(ctx context.Contex
 		if gone {
 			return
 		}
-		gone = out.SetWriteDeadline(time.Now().Add(writeWait)) != nil || enc.Encode(ev) != nil || out.Flush() != nil
+		gone = out.SetWriteDeadline(time.Now().Add(s.writeWait)) != nil || enc.Encode(ev) != nil || out.Flush() != nil
 	}
 	err := work(peerOf(r).life, tell)
 	tell(api.Event{Kind: api.EventDone, OK: err == nil, Error: errs.Wire(err)})
@@ -254,37 +256,37 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) act(w http.ResponseWriter, r *http.Request) {
-	events(w, r, s.opts.Supervisor.Act)
+	events(s, w, r, s.opts.Supervisor.Act)
 }
 
 func (s *Server) start(w http.ResponseWriter, r *http.Request) {
-	events(w, r, s.opts.Supervisor.Start)
+	events(s, w, r, s.opts.Supervisor.Start)
 }
 
 func (s *Server) scale(w http.ResponseWriter, r *http.Request) {
-	events(w, r, s.opts.Supervisor.Scale)
+	events(s, w, r, s.opts.Supervisor.Scale)
 }
 
 func (s *Server) message(w http.ResponseWriter, r *http.Request) {
-	events(w, r, s.opts.Supervisor.Message)
+	events(s, w, r, s.opts.Supervisor.Message)
 }
 
 func (s *Server) trigger(w http.ResponseWriter, r *http.Request) {
-	events(w, r, s.opts.Supervisor.Trigger)
+	events(s, w, r, s.opts.Supervisor.Trigger)
 }
 
 func (s *Server) input(w http.ResponseWriter, r *http.Request) {
-	events(w, r, s.opts.Supervisor.Input)
+	events(s, w, r, s.opts.Supervisor.Input)
 }
 
 // events answers a request of type T with the events of work.
-func events[T any](w http.ResponseWriter, r *http.Request, work func(context.Context, T, func(api.Event)) error) {
+func events[T any](s *Server, w http.ResponseWriter, r *http.Request, work func(context.Context, T, func(api.Event)) error) {
 	var req T
 	if err := decode(r, &req); err != nil {
 		refuse(w, err)
 		return
 	}
-	stream(w, r, func(ctx context.Context, tell func(api.Event)) error { return work(ctx, req, tell) })
+	s.stream(w, r, func(ctx context.Context, tell func(api.Event)) error { return work(ctx, req, tell) })
 }
 
 func (s *Server) settings(w http.ResponseWriter, _ *http.Request) {
@@ -330,7 +332,7 @@ func (s *Server) save(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) resurrect(w http.ResponseWriter, r *http.Request) {
-	stream(w, r, func(ctx context.Context, tell func(api.Event)) error {
+	s.stream(w, r, func(ctx context.Context, tell func(api.Event)) error {
 		// Whoever asked may be what the init system watches: it ends when we
 		// have answered.
 		defer s.opts.Restored()
@@ -340,7 +342,7 @@ func (s *Server) resurrect(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) kill(w http.ResponseWriter, r *http.Request) {
 	s.opts.Stopping()
-	stream(w, r, s.opts.Supervisor.Kill)
+	s.stream(w, r, s.opts.Supervisor.Kill)
 	s.opts.Leave(true)
 }
 

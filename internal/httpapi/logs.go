@@ -62,7 +62,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	out := newLogStream(w, r, req.query.Keep)
+	out := newLogStream(w, r, s.writeWait, req.query.Keep)
 	if err = s.tellLogs(r.Context(), &req, f, files, out); !errors.Is(err, errGone) {
 		out.end(err)
 	}
@@ -270,9 +270,9 @@ type logStream struct {
 	limit  time.Duration // of a write, before the client is too slow
 }
 
-func newLogStream(w http.ResponseWriter, r *http.Request, keep func([]byte) bool) *logStream {
+func newLogStream(w http.ResponseWriter, r *http.Request, wait time.Duration, keep func([]byte) bool) *logStream {
 	s := &logStream{
-		out: timely{ResponseWriter: w, control: http.NewResponseController(w)}, keep: keep,
+		out: newTimely(w, wait), keep: keep,
 		events: strings.Contains(r.Header.Get("Accept"), "text/event-stream"),
 		limit:  logPatience,
 	}
