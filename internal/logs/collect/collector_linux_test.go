@@ -49,6 +49,7 @@ func runOn(t testing.TB, shelf *testkit.Shelf) *running {
 // runWith is runOn with what is to be said before it runs.
 func runWith(t testing.TB, shelf *testkit.Shelf, prepare func(*Collector)) *running {
 	t.Helper()
+	t.TempDir() // goes after r has stopped, which writes beside its logs until then
 	r := &running{log: &logstest.Log{}, closed: make(chan string, 1000)}
 	r.Collector = New(slog.New(r.log), shelf, func(key string) { r.closed <- key })
 	prepare(r.Collector)
