@@ -100,8 +100,8 @@ func TestCompletesWithoutADaemon(t *testing.T) {
 	if r := try(t, env, nil, "__complete", "restart", ""); r.code != 0 || r.stdout != ":0\n" {
 		t.Errorf("got %+v", r)
 	}
-	if took := time.Since(began); took < completeLimit || took > 10*completeLimit {
-		t.Errorf("it took %s, want about %s", took, completeLimit)
+	if took := time.Since(began); took < completeLimit || took > 20*time.Second {
+		t.Errorf("it took %s, want not much more than %s", took, completeLimit)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tend/internal/errs"
+	"tend/internal/testkit"
 )
 
 // both runs test with the real node and with the embedded engine.
@@ -122,9 +123,24 @@ func TestScriptLeavesProcessesBehind(t *testing.T) {
 	if err := syscall.Kill(pid(), 0); err != nil {
 		t.Errorf("a process that the file started and left was ended: %v", err)
 	}
-	c.limit = 2 * time.Second
-	_, err := Load(t.Context(), c, "hangs.config.js", Options{})
-	wantError(t, err, errs.Timeout)
+	if err := os.Remove(filepath.Join(c.Cwd, "pid")); err != nil {
+		t.Fatal(err)
+	}
+	because := errors.New("it has started its process")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	hung := make(chan error, 1)
+	go func() {
+		_, err := Load(ctx, c, "hangs.config.js", Options{})
+		hung <- err
+	}()
+	testkit.WaitFor(t, 20*time.Second, because.Error(), func() bool {
+		text, err := os.ReadFile(filepath.Join(c.Cwd, "pid"))
+		return err == nil && len(text) > 0
+	})
+	cancel(because)
+	if err := <-hung; !errors.Is(err, because) {
+		t.Errorf("got %v, want the cause of the end", err)
+	}
 	for deadline := time.Now().Add(10 * time.Second); alive(pid()); {
 		if time.Now().After(deadline) {
 			t.Fatal("the process that the file started is still there")

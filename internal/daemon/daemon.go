@@ -55,8 +55,9 @@ type Options struct {
 // often costs less than the memory that waiting would take.
 const gcPercent = 40
 
-// errLeave ends the daemon on purpose.
-var errLeave = errors.New("the daemon leaves")
+// errLeave ends the daemon on purpose, and is what whoever still waits for it
+// gets.
+var errLeave error = &errs.Error{Kind: errs.Unavailable, Err: errors.New("the daemon leaves")}
 
 // Main is the daemon's whole program. It is started by the keeper, with
 // --keeper-fd=N; --version prints the version and ends. With the argument

@@ -205,6 +205,14 @@ func reach(t *testing.T, h home.Dir, l net.Listener) {
 	s.Close()
 }
 
+// TestLeavingIsNoFault: who ends an app while the daemon does so too, as tend run
+// may, has nothing to report.
+func TestLeavingIsNoFault(t *testing.T) {
+	if got := errs.KindOf(errs.Wire(errLeave)); got != errs.Unavailable || errs.Wire(errLeave).Error() != "the daemon leaves" {
+		t.Errorf("who waits gets %q of kind %s", errs.Wire(errLeave), got)
+	}
+}
+
 func TestListenOpensASocketForItsUserOnly(t *testing.T) {
 	h := newHome(t)
 	// Something stands there, of a daemon that is gone.

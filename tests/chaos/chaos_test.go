@@ -352,6 +352,7 @@ func TestBothDie(t *testing.T) {
 		return ended(p.Keeper) && ended(p.PID) && ended(was["mortal/0"].PID)
 	})
 	w.run("ls")
+	testkit.WaitFor(t, 20*time.Second, "what died to be started again", func() bool { return w.list()["mortal/0"].State == api.Online })
 	now := w.list()
 	if in := now["quiet/0"]; in.PID != was["quiet/0"].PID || in.State != api.Online {
 		t.Errorf("quiet is %s with pid %d, it was %d", in.State, in.PID, was["quiet/0"].PID)

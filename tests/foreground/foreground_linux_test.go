@@ -122,6 +122,19 @@ func (r *run) waitFor(text string) {
 	testkit.WaitFor(r.t, soon, fmt.Sprintf("%q in the output", text), func() bool { return strings.Contains(r.stdout.String(), text) })
 }
 
+// online is the only app, which may have said something before the daemon knows
+// that it runs.
+func (r *run) online() api.Instance {
+	r.t.Helper()
+	var list []api.Instance
+	testkit.WaitFor(r.t, soon, "the app is online", func() (ok bool) {
+		var err error
+		list, err = r.c.Instances(r.t.Context(), client.Query{})
+		return err == nil && len(list) == 1 && list[0].State == api.Online
+	})
+	return list[0]
+}
+
 func (r *run) signal(sig syscall.Signal) {
 	r.t.Helper()
 	if err := r.cmd.Process.Signal(sig); err != nil {
@@ -412,6 +425,7 @@ func TestAHomeInUse(t *testing.T) {
 	r := newRun(t)
 	r.start(nil, "run", r.file(sh("a", "echo up; exec sleep 1000")))
 	r.waitFor("up\n")
+	r.online()
 	was := r.ping()
 	second := newRun(t)
 	second.home = r.home
@@ -562,7 +576,7 @@ func TestTheReaderLeaves(t *testing.T) {
 // gets what it wants, and exit code 0.
 func TestEverybodyIsTold(t *testing.T) {
 	r := newRun(t)
-	r.start(nil, "run", r.file(sh("a", "trap 'sleep 0.3; echo bye; exit 0' TERM INT; echo up; while :; do sleep 0.05; done")))
+	r.start(nil, "run", r.file(sh("a", "trap 'sleep 0.3; echo bye; exit 0' TERM INT; echo up; while :; do sleep 0.05; done", "kill_timeout", 60_000)))
 	r.waitFor("up\n")
 	p := r.ping()
 	for _, pid := range []int{p.Keeper, p.PID, r.cmd.Process.Pid} {
@@ -585,11 +599,7 @@ func TestAnotherDaemonInOurPlace(t *testing.T) {
 	r.start(nil, "run", r.file(sh("a", "echo up; exec sleep 1000")))
 	r.waitFor("up\n")
 	p := r.ping()
-	apps, err := r.c.Instances(t.Context(), client.Query{})
-	if err != nil || len(apps) != 1 {
-		t.Fatal(err, apps)
-	}
-	testkit.KillAtEnd(t, apps[0].PID) // nobody else will
+	testkit.KillAtEnd(t, r.online().PID) // nobody else will
 	r.signal(syscall.SIGSTOP)
 	for _, pid := range []int{p.Keeper, p.PID} {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -606,9 +616,8 @@ func TestAnotherDaemonInOurPlace(t *testing.T) {
 	if code := r.code(); code != 1 {
 		t.Errorf("code %d, %s", code, r.stderr.String())
 	}
-	list, err := r.c.Instances(t.Context(), client.Query{})
-	if err != nil || len(list) != 1 || list[0].Name != "b" || list[0].State != api.Online {
-		t.Errorf("%v, %+v", err, list)
+	if b := r.online(); b.Name != "b" {
+		t.Errorf("got %+v", b)
 	}
 	end := newRun(t)
 	end.home = r.home
