@@ -68,6 +68,19 @@ func TestForegroundRefuses(t *testing.T) {
 	}
 }
 
+// TestTheEndOfWhatEndsAlready: where a whole control group is told to end, the
+// daemon may leave over what tend run asks of it.
+func TestTheEndOfWhatEndsAlready(t *testing.T) {
+	env := world(t)
+	leaves := &api.Error{Kind: "unavailable", Message: "the daemon leaves"}
+	serve(t, env, &fakeDaemon{instances: instances(), refuse: map[string]*api.Error{"instances": leaves, "kill": leaves}})
+	o := &owner{env: env, c: client.New(env.Home.Socket())}
+	defer o.c.Close()
+	if err := errors.Join(o.endApps(t.Context()), o.endDaemon(t.Context(), nil)); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAttach(t *testing.T) {
 	env := world(t)
 	env.Stdin = strings.NewReader("one\ntwo\n")

@@ -166,10 +166,10 @@ func (o *owner) ours(ctx context.Context) error {
 func (o *owner) endDaemon(ctx context.Context, hurry <-chan struct{}) error {
 	err := o.c.Kill(ctx, nil)
 	switch {
-	case err == nil, errors.Is(err, client.ErrBroken):
-		o.gone(ctx, time.After(endLimit), nil)
 	case errors.Is(err, client.ErrAbsent):
 		o.gone(ctx, nil, hurry)
+	case err == nil, errors.Is(err, client.ErrBroken), errs.KindOf(err) == errs.Unavailable: // it leaves
+		o.gone(ctx, time.After(endLimit), nil)
 	default:
 		return err
 	}
