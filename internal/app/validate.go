@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"tend/api"
 	"tend/internal/cron"
@@ -34,13 +35,16 @@ func Validate(s *api.Spec) error {
 		bad("name: it is empty")
 	case s.Name == "all":
 		bad("name: %q is reserved: commands use it for every app", s.Name)
-	case strings.ContainsAny(s.Name, "\x00\n\r"):
-		bad("name: %q holds a line break or a zero byte", s.Name)
+	case strings.ContainsFunc(s.Name, unicode.IsControl):
+		bad("name: %q holds a control character", s.Name)
 	case len(s.Name) > maxName:
 		bad("name: it has %d bytes, and files are named after it: at most %d", len(s.Name), maxName)
 	}
-	if s.Namespace == "" {
+	switch {
+	case s.Namespace == "":
 		bad("namespace: it is empty")
+	case strings.ContainsFunc(s.Namespace, unicode.IsControl):
+		bad("namespace: %q holds a control character", s.Namespace)
 	}
 	if s.Script == "" {
 		bad("script: it is missing")

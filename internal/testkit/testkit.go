@@ -62,7 +62,9 @@ func runTests(m *testing.M, checks []func() error) int {
 
 // build makes all programs once in a test process, and buildKeeper the keeper
 // alone: that is faster by far.
-var ( //nolint:gochecknoglobals // they only remember
+//
+//nolint:gochecknoglobals // they only remember
+var (
 	build       = sync.OnceValues(func() (string, error) { return made("all", "tend/cmd/...") })
 	buildKeeper = sync.OnceValues(func() (string, error) { return made("keeper", "tend/cmd/tend-keeper") })
 )
