@@ -339,6 +339,25 @@ func TestResetZeroesTheCounters(t *testing.T) {
 	})
 }
 
+// An app that cron, a changed file or somebody else restarts while its start is
+// watched has not ended at once.
+func TestARestartWhileAStartSettles(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.k.answer = func(m wire.Spawn, done func(wire.Child, error)) {
+			done(w.k.run(m), nil)
+			if len(w.k.asks()) == 1 {
+				time.AfterFunc(settlePause/2, func() { w.act(api.ActRestart, "a") })
+			}
+		}
+		w.start(spec("a"))
+		time.Sleep(time.Second)
+		if row := w.row(0); len(w.k.asks()) != 2 || row.State != api.Online || row.Restarts != 1 {
+			t.Errorf("%d launches; in the view %+v", len(w.k.asks()), row)
+		}
+	})
+}
+
 func TestAnAppThatEndsAtOnceIsToldOf(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*api.Spec)

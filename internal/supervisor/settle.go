@@ -117,7 +117,8 @@ func (s *Supervisor) crashed(now, begun *Row) bool {
 	case now.State == api.Errored, now.State == api.Waiting:
 		return true
 	}
-	return now.Key != begun.Key && now.Restarts > begun.Restarts
+	// An order, also of cron or of a file that changed, begins another history.
+	return now.Key != begun.Key && now.Restarts > begun.Restarts && now.CreatedAt == begun.CreatedAt
 }
 
 func (s *Supervisor) byID() map[int]*Row {
