@@ -110,7 +110,7 @@ func (e *Env) run(ctx context.Context, args []string) int {
 	}
 	words, rest := normalise(args, arities(root))
 	e.rest = rest
-	root.SetArgs(nest(root, words))
+	root.SetArgs(append([]string{}, nest(root, words)...)) // nil would be the process's own
 	err = root.ExecuteContext(ctx)
 	if e.owner != nil {
 		err = e.owner.stay(ctx, err)
