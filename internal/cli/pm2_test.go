@@ -57,7 +57,7 @@ func TestUsageIsWhatIsTyped(t *testing.T) {
 		want    []string
 	}{
 		"a command":            {"tend", []string{"run", "--help"}, 0, []string{"Usage: tend run [start] <script|file>\n", "  tend run --json "}},
-		"a command of another": {"tend", []string{"conf", "check", "--help"}, 0, []string{"Usage: tend conf check [file]\n"}},
+		"a command of another": {"tend", []string{"conf", "check", "--help"}, 0, []string{"Usage: tend conf check [file|-]\n"}},
 		"pm2-runtime":          {"pm2-runtime", []string{"--help"}, 0, []string{"Usage: pm2-runtime [start] <script|file>\n", "  pm2-runtime --json "}},
 		"pm2-runtime, wrong":   {"pm2-runtime", []string{"a.js", "--nonsense"}, 1, []string{"`pm2-runtime --help` lists"}},
 		"pm2-runtime, nothing": {"pm2-runtime", []string{"--raw"}, 1, []string{"usage: pm2-runtime [start] <script|file>\n"}},
