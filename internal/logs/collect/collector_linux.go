@@ -235,11 +235,11 @@ func (c *Collector) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("collect output: %w", err)
 		}
-		l.moved = 0
+		l.round = round{rest: longRest}
 		served := ready
 		if l.awaits() {
 			served = nil
-			l.pipes.rest()
+			l.pipes.rest(shortRest)
 		}
 		for _, fd := range served {
 			l.obey()
@@ -257,8 +257,8 @@ func (c *Collector) Run(ctx context.Context) error {
 		l.tryStalled(time.Now())
 		l.tellDropped(time.Now())
 		l.turnDue(time.Now())
-		if len(ready) > 0 && l.moved < len(ready)*blockSize/2 {
-			l.pipes.rest()
+		if l.round.moved < l.round.room/2 {
+			l.pipes.rest(l.round.rest)
 		}
 		l.again(ready)
 	}

@@ -23,14 +23,21 @@ type loop struct {
 	stalled []*stream
 	owing   []*stream // that dropped lines
 	turnAt  time.Time // when the first file is due whatever its size; zero: never
-	moved   int       // bytes in this round
-	wide    int       // streams whose pipes were widened
+	round   round
+	wide    int // streams whose pipes were widened
 	// left is the key of the stream whose block a daemon before us had in hand:
 	// until it is done nothing else can be.
 	left      string
 	leftSince time.Time
 	text      []byte // what is written, made of a block
 	line      []byte // a rest and a block, put together
+}
+
+// round is what came of the streams that were ready at the same time.
+type round struct {
+	moved int           // bytes
+	room  int           // what their pipes hold
+	rest  time.Duration // in which none of them fills its pipe
 }
 
 // stream is a Stream in work.
@@ -215,13 +222,19 @@ func (l *loop) drop(s *stream) {
 // with a block that is not full: what an app writes while it is copied is
 // better left to add up, or the two would keep pace line by line.
 func (l *loop) serve(s *stream) (ok bool) {
+	if s.wide {
+		l.round.room += wideSize
+	} else {
+		l.round.room += blockSize
+		l.round.rest = shortRest
+	}
 	for left := share; left > 0; {
 		n, ok := l.step(s)
-		l.moved += n
+		l.round.moved += n
 		if !ok {
 			return false
 		}
-		if n > blockSize/2 {
+		if n > blockSize/4 {
 			l.widen(s)
 		}
 		if n < blockSize {
@@ -236,8 +249,8 @@ func (l *loop) serve(s *stream) (ok bool) {
 // user who is not root so many pages for pipes and no more (pipe(7)).
 const mostWide = 16
 
-// widen gives a stream that fills its pipe a larger one: the app writes on while
-// a block is copied, which is a fifth faster.
+// widen gives a stream that will soon fill its pipe a larger one: the app writes
+// on while a block is copied, and we may rest for longer.
 func (l *loop) widen(s *stream) {
 	if s.wide || l.wide >= mostWide {
 		return

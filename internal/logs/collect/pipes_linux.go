@@ -64,15 +64,23 @@ func (p *pipes) wait() ([]int, error) {
 	return p.ready, err
 }
 
-// rest gives the apps a moment to write more. An app that writes line by line
-// is otherwise copied line by line: with this rest it is twice as fast, and
-// copying it costs a fifth. In 100 microseconds no app fills its pipe. A
-// timer of the runtime could not be that short, since epoll_wait(2) counts
-// milliseconds.
-func (p *pipes) rest() { _ = unix.Nanosleep(&unix.Timespec{Nsec: 100_000}, nil) }
+// How long apps get to write more: an app that writes line by line would
+// otherwise be copied line by line. With a short rest it is twice as fast, and
+// copying it costs a fifth; with a long one a third less again. In a short one no
+// app fills its pipe, in a long one none fills a pipe that was widened.
+const (
+	shortRest = 100 * time.Microsecond
+	longRest  = 400 * time.Microsecond
+)
 
-// widen has a pipe hold four blocks, if the system lets it.
-func (p *pipes) widen(fd int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 4*blockSize) }
+// rest waits for so long. A timer of the runtime could not be that short, since
+// epoll_wait(2) counts milliseconds.
+func (p *pipes) rest(d time.Duration) { _ = unix.Nanosleep(&unix.Timespec{Nsec: int64(d)}, nil) }
+
+const wideSize = 4 * blockSize
+
+// widen has a pipe hold wideSize, if the system lets it.
+func (p *pipes) widen(fd int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, wideSize) }
 
 // discard takes at most n bytes out of a pipe, as many as are there.
 func (p *pipes) discard(fd, n int) (done int, err error) {

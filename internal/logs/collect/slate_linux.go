@@ -80,6 +80,9 @@ func openSlate(shelf Shelf) (*slate, error) {
 	s := &slate{}
 	s.rd, _ = shelf.Held(heldRead)
 	s.wr, _ = shelf.Held(heldWrite)
+	// A pipe counts pages, and those of an app that writes lines are not full, down
+	// to a half of each: a block is to be moved at once all the same.
+	_, _ = unix.FcntlInt(uintptr(s.wr), unix.F_SETPIPE_SZ, 2*blockSize) // or it is moved in pieces
 	fd, _ := shelf.Held(heldSlate)
 	var err error
 	s.mem, err = unix.Mmap(fd, 0, slateSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
