@@ -215,22 +215,30 @@ func TestMembersOfRealProcesses(t *testing.T) {
 	nobody := func(int) bool { return false }
 	sorted := func(tab *Table) []int { return slices.Sorted(slices.Values(pids(tab.Members(root, id, self, nobody)))) }
 
-	// The middle shells end by themselves: look until they have.
+	// The middle shells end by themselves: look until they have. In the middle of
+	// execve(2) a process has no environment to be read, so all but the shell that
+	// waits have to be over it.
 	var other int
-	tab := until(t, "three orphans", func(tab *Table) bool {
-		orphans := 0
-		for _, pid := range printed {
+	tab := until(t, "three orphans, and no process that is about to become another", func(tab *Table) bool {
+		orphans, asleep := 0, 0
+		for _, pid := range append([]int{root}, printed...) {
 			p, ok := tab.Get(pid)
-			if ok && p.PPID == os.Getpid() {
+			if !ok {
+				return false
+			}
+			if p.PPID == os.Getpid() && pid != root {
 				orphans++
 			}
-			if ok && readID(p) == "other" {
+			comm, _ := os.ReadFile(procPath(pid, "comm"))
+			found := readID(p)
+			if string(comm) == "sleep\n" && found != "" {
+				asleep++
+			}
+			if found == "other" {
 				other = pid
 			}
 		}
-		// In the middle of execve(2) a process has no environment to be read.
-		comm, _ := os.ReadFile(procPath(root, "comm"))
-		return orphans == 3 && string(comm) == "sleep\n"
+		return orphans == 3 && asleep == 4 && other != 0
 	})
 	want := slices.DeleteFunc(slices.Sorted(slices.Values(printed)), func(pid int) bool { return pid == other })
 	if got := sorted(tab); !slices.Equal(got, want) {
