@@ -235,11 +235,10 @@ func (c *Collector) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("collect output: %w", err)
 		}
-		l.round = round{rest: longRest}
+		l.round.begin(time.Now())
 		served := ready
 		if l.awaits() {
 			served = nil
-			l.pipes.rest(shortRest)
 		}
 		for _, fd := range served {
 			l.obey()
@@ -257,8 +256,8 @@ func (c *Collector) Run(ctx context.Context) error {
 		l.tryStalled(time.Now())
 		l.tellDropped(time.Now())
 		l.turnDue(time.Now())
-		if l.round.moved < l.round.room/2 {
-			l.pipes.rest(l.round.rest)
+		if rest := l.round.end(time.Now()); len(ready) > 0 && rest >= shortRest {
+			l.pipes.rest(rest)
 		}
 		l.again(ready)
 	}

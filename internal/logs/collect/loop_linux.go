@@ -33,11 +33,41 @@ type loop struct {
 	line      []byte // a rest and a block, put together
 }
 
-// round is what came of the streams that were ready at the same time.
+// round serves the streams that are ready at the same time. What they wrote since
+// the round before tells how long they may be left alone: a writer that fills its
+// pipe has to wait for us.
 type round struct {
-	moved int           // bytes
-	room  int           // what their pipes hold
-	rest  time.Duration // in which none of them fills its pipe
+	ended time.Time     // the round before
+	since time.Duration // that, when this one began
+	rest  time.Duration // in which none of them fills more than half of its pipe
+}
+
+// begin begins a round in which nothing was served yet. More than a second ago is
+// long ago.
+func (r *round) begin(now time.Time) {
+	r.since, r.rest = min(now.Sub(r.ended), time.Second), longRest
+}
+
+// served says how much came from a pipe.
+func (r *round) served(n int, wide bool) {
+	if n == 0 {
+		return
+	}
+	size, most := blockSize, shortRest
+	if wide {
+		size, most = wideSize, longRest
+	}
+	rest := min(most, r.since*time.Duration(size)/time.Duration(2*n))
+	if 4*n >= 3*size {
+		rest = 0 // who wrote it may have filled the pipe, and wait
+	}
+	r.rest = min(r.rest, rest)
+}
+
+// end tells how long to rest, which may be too short to be worth it.
+func (r *round) end(now time.Time) (rest time.Duration) {
+	r.ended = now
+	return r.rest
 }
 
 // stream is a Stream in work.
@@ -222,15 +252,11 @@ func (l *loop) drop(s *stream) {
 // with a block that is not full: what an app writes while it is copied is
 // better left to add up, or the two would keep pace line by line.
 func (l *loop) serve(s *stream) (ok bool) {
-	if s.wide {
-		l.round.room += wideSize
-	} else {
-		l.round.room += blockSize
-		l.round.rest = shortRest
-	}
+	moved := 0
+	defer func() { l.round.served(moved, s.wide) }()
 	for left := share; left > 0; {
 		n, ok := l.step(s)
-		l.round.moved += n
+		moved += n
 		if !ok {
 			return false
 		}

@@ -64,13 +64,13 @@ func (p *pipes) wait() ([]int, error) {
 	return p.ready, err
 }
 
-// How long apps get to write more: an app that writes line by line would
-// otherwise be copied line by line. With a short rest it is twice as fast, and
-// copying it costs a fifth; with a long one a third less again. In a short one no
-// app fills its pipe, in a long one none fills a pipe that was widened.
+// How long apps get to write more, at the least and at the most: an app that
+// writes line by line would otherwise be copied line by line. With a short rest it
+// is twice as fast, and copying it costs a fifth; with a long one a third less
+// again.
 const (
 	shortRest = 100 * time.Microsecond
-	longRest  = 400 * time.Microsecond
+	longRest  = 600 * time.Microsecond
 )
 
 // rest waits for so long. A timer of the runtime could not be that short, since
