@@ -132,6 +132,13 @@ func (r *run) online() api.Instance {
 	return list[0]
 }
 
+// goesOn waits for more output than there is now.
+func (r *run) goesOn() {
+	r.t.Helper()
+	length := len(r.stdout.String())
+	testkit.WaitFor(r.t, soon, "lines go on", func() bool { return len(r.stdout.String()) > length })
+}
+
 func (r *run) signal(sig syscall.Signal) {
 	r.t.Helper()
 	if err := r.cmd.Process.Signal(sig); err != nil {
@@ -263,8 +270,7 @@ func TestAnUpdate(t *testing.T) {
 	if code := u.code(); code != 0 || r.ping().PID == was.PID {
 		t.Fatalf("update: code %d, %s", code, u.stderr.String())
 	}
-	length := len(r.stdout.String())
-	testkit.WaitFor(t, soon, "lines go on", func() bool { return len(r.stdout.String()) > length })
+	r.goesOn()
 	r.signal(syscall.SIGINT)
 	if code := r.code(); code != 0 {
 		t.Errorf("code %d, %s", code, r.stderr.String())

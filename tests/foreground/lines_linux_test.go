@@ -132,8 +132,7 @@ func TestDeathsOfTheDaemon(t *testing.T) {
 			now, err := r.c.Ping(ctx)
 			return err == nil && now.PID != 0 && now.Keeper != 0 && (now.PID != was.PID || now.Keeper != was.Keeper)
 		})
-		length := len(r.stdout.String())
-		testkit.WaitFor(t, soon, "lines go on", func() bool { return len(r.stdout.String()) > length })
+		r.goesOn()
 	}
 	r.signal(syscall.SIGTERM)
 	if code := r.code(); code != 0 {

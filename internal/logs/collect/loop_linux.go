@@ -200,14 +200,8 @@ func (l *loop) discard(key string) {
 	l.detach(s)
 	l.owing = slices.DeleteFunc(l.owing, func(o *stream) bool { return o == s })
 	s.shaper, s.framed = nil, false
-	if !s.stalled() {
-		return
-	}
-	s.pause = 0
-	l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
-	if err := l.pipes.add(s.FD); err != nil {
-		l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
-		l.drop(s)
+	if s.stalled() {
+		l.unstall(s)
 	}
 }
 
@@ -346,15 +340,19 @@ func (l *loop) tryStalled(at time.Time) {
 		if l.left != "" || s.retry.After(at) {
 			continue
 		}
-		if !l.serve(s) {
-			continue
+		if l.serve(s) {
+			l.unstall(s)
 		}
-		s.pause = 0
-		l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
-		if err := l.pipes.add(s.FD); err != nil {
-			l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
-			l.drop(s)
-		}
+	}
+}
+
+// unstall waits for a stalled stream to have something to read again.
+func (l *loop) unstall(s *stream) {
+	s.pause = 0
+	l.stalled = slices.DeleteFunc(l.stalled, func(o *stream) bool { return o == s })
+	if err := l.pipes.add(s.FD); err != nil {
+		l.c.log.Error("output is not collected any more", "stream", s.Key, "err", err)
+		l.drop(s)
 	}
 }
 
